@@ -1,0 +1,3 @@
+"""The stream process: sockets, batches, one transaction, broadcast."""
+
+from __future__ import annotations

@@ -1,0 +1,151 @@
+"""Django's settings, all derived from `hlcopy.configuration` and the embedded services' state."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import environ
+
+from hlcopy import configuration
+from hlcopy.embedded import data_directory, read_state
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+environ.Env.read_env(BASE_DIR / ".env")
+CONFIGURATION = configuration.load(os.environ)
+DATA_DIRECTORY = data_directory(os.environ)
+
+# Without DATABASE_URL the embedded services serve; before their first start nothing listens there.
+_embedded = read_state(DATA_DIRECTORY)
+NO_DATABASE = "postgres://hlcopy@127.0.0.1:1/hlcopy"
+NO_REDIS = "redis://127.0.0.1:1/0"
+DATABASE_URL = CONFIGURATION.database_url or (_embedded.database_url if _embedded else NO_DATABASE)
+REDIS_URL = CONFIGURATION.redis_url or (_embedded.redis_url if _embedded else NO_REDIS)
+SECRET_KEY = (
+    CONFIGURATION.secret_key
+    or (_embedded.secret_key if _embedded else "")
+    or secrets.token_urlsafe(48)
+)
+
+DEBUG = CONFIGURATION.debug
+ALLOWED_HOSTS = list(CONFIGURATION.allowed_hosts) or [
+    CONFIGURATION.host,
+    *(["localhost", "127.0.0.1", "[::1]"] if CONFIGURATION.loopback else []),
+]
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_dramatiq",
+    "channels",
+    "rest_framework",
+    "hlcopy",
+    "traders",
+    "discovery",
+    "leaderboard",
+    "web",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "web.headers.security_headers",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "hlcopy.urls"
+ASGI_APPLICATION = "hlcopy.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {
+    "default": {
+        **environ.Env.db_url_config(DATABASE_URL),
+        # A persistent connection leaks under ASGI; the pool is Django's answer to that.
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "pool": {"min_size": 1, "max_size": 8, "timeout": 5},
+            "connect_timeout": 3,
+            "keepalives_idle": 10,
+            "application_name": "hlcopy",
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DRAMATIQ_BROKER = {
+    "BROKER": "dramatiq.brokers.redis.RedisBroker",
+    # Defaults redeliver a killed worker's message minutes later (reliability: dramatiq#527).
+    "OPTIONS": {"url": REDIS_URL, "heartbeat_timeout": 15_000, "maintenance_chance": 100_000},
+    "MIDDLEWARE": [
+        "dramatiq.middleware.AgeLimit",
+        "dramatiq.middleware.TimeLimit",
+        "dramatiq.middleware.Retries",
+        "dramatiq.middleware.ShutdownNotifications",
+        "dramatiq.middleware.CurrentMessage",
+        "django_dramatiq.middleware.DbConnectionsMiddleware",
+    ],
+}
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["web.access.MayRead"],
+    "EXCEPTION_HANDLER": "web.errors.handle",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    # httpx logs every request with its URL at INFO; a pass makes hundreds.
+    "loggers": {"httpx": {"level": "WARNING"}, "websockets": {"level": "WARNING"}},
+}

@@ -1,0 +1,12 @@
+"""Every route of the product."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("web.urls")),
+    path("", include("traders.urls")),
+]

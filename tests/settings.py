@@ -1,0 +1,8 @@
+"""The product's settings, with what tests change."""
+
+from __future__ import annotations
+
+from hlcopy.settings import *  # noqa: F403 (a settings module is a namespace)
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

@@ -1,0 +1,243 @@
+"""The book: who trades, what they hold, what changed, and how well the feed is covered."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+ADDRESS = r"^0x[0-9a-f]{40}$"
+
+
+def amount(*, null: bool = False) -> models.DecimalField:
+    """Return a column for a size, price or sum of money: exact, as the exchange writes it."""
+    return models.DecimalField(max_digits=38, decimal_places=18, null=null, blank=null)
+
+
+def main_dex() -> list[str]:
+    """Return the dexes of a new trader: every account has one on the main dex, named ''."""
+    return [""]
+
+
+class Coin(models.Model):
+    """One perpetual that the exchange lists, or listed once; a builder's coin is `dex:NAME`."""
+
+    name = models.CharField(max_length=32, unique=True)
+    dex = models.CharField(max_length=16, blank=True, default="")
+    size_decimals = models.PositiveSmallIntegerField()
+    max_leverage = models.PositiveSmallIntegerField(null=True)
+    is_delisted = models.BooleanField(default=False)
+    updated_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        """Return the coin's name."""
+        return self.name
+
+
+class Trader(models.Model):
+    """An account that was seen in the trade feed (a master, a sub-account or a vault)."""
+
+    address = models.CharField(max_length=42, unique=True)
+    first_seen_at = models.DateTimeField()
+    # The dexes on which it was seen trading: a snapshot speaks for its own dex alone.
+    dexes = ArrayField(models.CharField(max_length=16, blank=True), default=main_dex)
+    last_tracked_at = models.DateTimeField(null=True, blank=True)
+    # Tracking: who fetches it now, and until when that is believed.
+    lease_token = models.UUIDField(null=True, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    # Claims since the last one that came to an end: 3 that never did put the trader in quarantine.
+    unfinished_claims = models.PositiveSmallIntegerField(default=0)
+    failures = models.PositiveSmallIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=200, blank=True, default="")
+    quarantined_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        """The rotation's index, and the address in its one spelling."""
+
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(address__regex=ADDRESS), name="address_is_lower_case_hex"
+            )
+        ]
+        indexes = [
+            # tracking.claim: most overdue first, never tracked before all others.
+            models.Index(
+                F("last_tracked_at").asc(nulls_first=True),
+                "id",
+                name="trader_rotation",
+                condition=Q(quarantined_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Return the address."""
+        return self.address
+
+
+class Ledger(models.Model):
+    """What is known of a trader's positions; whoever changes them holds this row's lock."""
+
+    trader = models.OneToOneField(Trader, on_delete=models.CASCADE, primary_key=True)
+    # dex -> state time in milliseconds of the newest snapshot that was applied (the floor).
+    floors = models.JSONField(default=dict)
+    # dex -> state time of a snapshot without any position, which a second one must confirm.
+    emptied = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        """Return the trader's number."""
+        return f"ledger of trader {self.pk}"
+
+
+class Position(models.Model):
+    """What a trader holds of one coin; a closed position has no row."""
+
+    trader = models.ForeignKey(Trader, on_delete=models.CASCADE, related_name="positions")
+    dex = models.CharField(max_length=16, blank=True, default="")
+    coin = models.CharField(max_length=32)
+    size = amount()  # signed: above zero long, below zero short
+    entry_price = amount()
+    # Only a snapshot knows the following; they are as old as `as_of_ms`.
+    notional = amount(null=True)
+    unrealised_pnl = amount(null=True)
+    leverage = models.PositiveSmallIntegerField(null=True, blank=True)
+    leverage_type = models.CharField(max_length=16, blank=True, default="")
+    margin_used = amount(null=True)
+    liquidation_price = amount(null=True)
+    as_of_ms = models.BigIntegerField()
+
+    class Meta:
+        """One net position for each trader and coin, never of size zero."""
+
+        constraints = [
+            models.UniqueConstraint(fields=["trader", "coin"], name="one_position_per_coin"),
+            models.CheckConstraint(condition=~Q(size=0), name="position_is_not_flat"),
+        ]
+
+    def __str__(self) -> str:
+        """Return the size and the coin."""
+        return f"{self.size} {self.coin}"
+
+
+class AccountSnapshot(models.Model):
+    """One reply of the exchange about an account: the history of its equity."""
+
+    trader = models.ForeignKey(Trader, on_delete=models.CASCADE, related_name="snapshots")
+    dex = models.CharField(max_length=16, blank=True, default="")
+    state_time_ms = models.BigIntegerField()
+    fetched_at = models.DateTimeField()
+    # Null where the account is unified and its spot side, which holds the money, is unknown.
+    account_value = amount(null=True)
+    total_notional = amount()
+    margin_used = amount()
+    withdrawable = amount(null=True)
+    positions = models.PositiveSmallIntegerField()
+    applied = models.BooleanField()  # False: older than the floor, or waiting for a second look
+
+    class Meta:
+        """The series of one account."""
+
+        indexes = [
+            # The equity of a trader, newest first.
+            models.Index("trader", "dex", F("state_time_ms").desc(), name="snapshot_series"),
+        ]
+
+    def __str__(self) -> str:
+        """Return the trader's number and the state's time."""
+        return f"trader {self.trader_id} at {self.state_time_ms}"
+
+
+class EventHead(models.Model):
+    """The number of the newest event: one row, incremented inside the writing transaction.
+
+    That makes the numbers gapless and gives them the order of the commits, which a sequence does
+    not (a reader of a sequence misses rows that commit late).
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    head = models.BigIntegerField(default=0)
+    # Changes when the log is restored or begun anew: a client that resumes must start afresh.
+    epoch = models.UUIDField(default=uuid.uuid4)
+
+    class Meta:
+        """There is exactly one."""
+
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="one_event_head")]
+
+    def __str__(self) -> str:
+        """Return the newest number."""
+        return str(self.head)
+
+
+class PositionEvent(models.Model):
+    """One change of one position. Append-only; no foreign key, so that writing takes no locks."""
+
+    class Kind(models.TextChoices):
+        """What happened to the position; a flip through zero is CLOSE, then OPEN."""
+
+        OPEN = "OPEN"
+        INCREASE = "INCREASE"
+        DECREASE = "DECREASE"
+        CLOSE = "CLOSE"
+
+    class Side(models.TextChoices):
+        """The direction of the change."""
+
+        BUY = "BUY"
+        SELL = "SELL"
+
+    class Source(models.TextChoices):
+        """How it became known."""
+
+        FEED = "feed"
+        SNAPSHOT = "snapshot"
+
+    id = models.BigIntegerField(primary_key=True)
+    created_at = models.DateTimeField()
+    trader_id = models.BigIntegerField()
+    trader_address = models.CharField(max_length=42)
+    kind = models.CharField(max_length=8, choices=Kind)
+    coin = models.CharField(max_length=32)
+    side = models.CharField(max_length=4, choices=Side)
+    size_before = amount()
+    size_after = amount()
+    price = amount(null=True)  # volume-weighted; null where no trade or entry price implies one
+    source = models.CharField(max_length=8, choices=Source)
+    stale = models.BooleanField(default=False)
+    replayed = models.BooleanField(default=False)
+    exchange_time_ms = models.BigIntegerField()
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        """Newest first."""
+
+        ordering = ["-id"]
+        indexes = [
+            # /traders/{id}/events: one trader's events, newest first.
+            models.Index("trader_id", F("id").desc(), name="event_of_trader"),
+        ]
+
+    def __str__(self) -> str:
+        """Return the number and the kind."""
+        return f"{self.pk} {self.kind} {self.coin}"
+
+
+class FeedSocket(models.Model):
+    """One socket of the stream process, written at least once a second: how the feed is covered."""
+
+    name = models.CharField(max_length=80, primary_key=True)  # host:process/socket
+    connected = models.BooleanField(default=False)
+    since_at = models.DateTimeField()  # of the present state, connected or not
+    seen_at = models.DateTimeField()  # older than 5 s: the process is gone, the socket with it
+    coins = ArrayField(models.CharField(max_length=32), default=list)
+    newest_block_ms = models.BigIntegerField(null=True)
+    trades = models.BigIntegerField(default=0)
+    bad_frames = models.BigIntegerField(default=0)
+    reconnects = models.IntegerField(default=0)
+    last_error = models.CharField(max_length=200, blank=True, default="")
+
+    def __str__(self) -> str:
+        """Return the socket's name."""
+        return self.name
