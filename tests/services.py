@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -68,7 +67,7 @@ class RunServices:
                     stdout=log,
                     stderr=log,
                     cwd="/",
-                    **popen_options(death_signal=signal.SIGQUIT, account=service.account),
+                    **popen_options(death_signal=service.stop_signal, account=service.account),
                 )
             self._running.append((service, process))
             started.append((service, process))
@@ -85,8 +84,8 @@ class RunServices:
 
     def stop(self) -> None:
         """End the servers and remove their directory."""
-        for _, process in self._running:
-            process.kill() if process.poll() is None else None
+        for service, process in self._running:
+            process.send_signal(service.stop_signal)
         for _, process in self._running:
             process.wait()
         self._lock.close()

@@ -68,7 +68,8 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
     return DataService(
         name="postgres",
         command=(str(programs.directory / "postgres"), "-D", str(cluster), *options),
-        stop_signal=signal.SIGINT,  # fast shutdown: does not wait for clients
+        # Fast shutdown, which does not wait for clients; immediate where nothing is kept.
+        stop_signal=signal.SIGQUIT if throw_away else signal.SIGINT,
         account=account,
         prepare=lambda: clear_the_way(cluster),
         is_ready=lambda pid: _reports_ready(cluster, pid),

@@ -50,7 +50,7 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
     return DataService(
         name="valkey",
         command=(str(find_program()), str(file)),
-        stop_signal=signal.SIGTERM,
+        stop_signal=signal.SIGKILL if throw_away else signal.SIGTERM,
         account=None,
         prepare=lambda: None,
         is_ready=lambda _pid: answers(state.valkey_port, state.valkey_password),
