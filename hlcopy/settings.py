@@ -79,13 +79,15 @@ TEMPLATES = [
     }
 ]
 
+_database = environ.Env.db_url_config(DATABASE_URL)
 DATABASES = {
     "default": {
-        **environ.Env.db_url_config(DATABASE_URL),
+        **_database,
         # A persistent connection leaks under ASGI; the pool is Django's answer to that.
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            **_database.get("OPTIONS", {}),  # what the URL's query says, such as sslmode
             "pool": {"min_size": 1, "max_size": 8, "timeout": 5},
             "connect_timeout": 3,
             "keepalives_idle": 10,
