@@ -1,0 +1,7 @@
+"""Routes of the WebSocket."""
+
+from __future__ import annotations
+
+from channels.routing import URLRouter
+
+websocket = URLRouter([])
