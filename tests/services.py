@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from hlcopy.embedded import EmbeddedState, postgres, valkey
-from hlcopy.embedded.children import popen_options
-from hlcopy.embedded.service import DataService, EmbeddedServiceError
-from hlcopy.embedded.state import CHECKOUT, ensure_state
+from hlcopy.embedded.state import CHECKOUT, EmbeddedServiceError, ensure_state
+from hlcopy.supervisor.children import popen_options
+from hlcopy.supervisor.program import Program
 
 NEEDS_SERVICES = {"services", "db", "transactional_db", "django_db_setup", "live_server"}
 PREFIX = "hlcopy-test-"
@@ -45,7 +45,7 @@ class RunServices:
             for variable, module in (("DATABASE_URL", postgres), ("REDIS_URL", valkey))
             if not os.environ.get(variable)
         ]
-        self._running: list[tuple[DataService, subprocess.Popen[bytes]]] = []
+        self._running: list[tuple[Program, subprocess.Popen[bytes]]] = []
         os.environ.setdefault("DATABASE_URL", self.state.database_url)
         os.environ.setdefault("REDIS_URL", self.state.redis_url)
         self.database_url = os.environ["DATABASE_URL"]
@@ -59,14 +59,15 @@ class RunServices:
             if module is postgres:
                 copy_template(self.directory)
             service = module.prepare(self.directory, self.state, throw_away=True)
-            service.prepare()
+            service.before_start()
             with (self.directory / f"{service.name}.log").open("wb") as log:
                 process = subprocess.Popen(
                     service.command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    cwd="/",
+                    env=dict(service.environment),
+                    cwd=service.working_directory,
                     **popen_options(death_signal=service.stop_signal, account=service.account),
                 )
             self._running.append((service, process))
@@ -74,7 +75,7 @@ class RunServices:
         for service, process in started:
             self._wait_until_ready(service, process)
 
-    def _wait_until_ready(self, service: DataService, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, service: Program, process: subprocess.Popen[bytes]) -> None:
         give_up_at = time.monotonic() + 60
         while not service.is_ready(process.pid):
             if process.poll() is not None or time.monotonic() > give_up_at:

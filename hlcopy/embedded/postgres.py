@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlcopy.embedded.account import can_reach, database_account
-from hlcopy.embedded.service import DataService, EmbeddedServiceError
-from hlcopy.embedded.state import EmbeddedState
+from hlcopy.embedded.state import EmbeddedServiceError, EmbeddedState, service_environment
+from hlcopy.supervisor.program import Program
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -41,7 +41,7 @@ class Programs:
     version: str
 
 
-def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) -> DataService:
+def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) -> Program:
     """Return PostgreSQL ready to start on a data directory, initialised on the first call.
 
     Raises EmbeddedServiceError where no programs are found, where the data was written by another
@@ -65,13 +65,15 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
         initialise(programs, cluster, state.postgres_password, account)
     settings = SETTINGS | (THROW_AWAY if throw_away else {}) | {"port": str(state.postgres_port)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    return DataService(
+    return Program(
         name="postgres",
         command=(str(programs.directory / "postgres"), "-D", str(cluster), *options),
+        environment=service_environment(directory),
         # Fast shutdown, which does not wait for clients; immediate where nothing is kept.
         stop_signal=signal.SIGQUIT if throw_away else signal.SIGINT,
+        stop_seconds=60,  # it writes a checkpoint
         account=account,
-        prepare=lambda: clear_the_way(cluster),
+        before_start=lambda: clear_the_way(cluster),
         is_ready=lambda pid: _reports_ready(cluster, pid),
     )
 

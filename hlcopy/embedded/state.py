@@ -12,9 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hlcopy.embedded.account import can_reach, database_account
+from hlcopy.supervisor.children import MARK
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATE_FILE = "embedded.json"
+
+
+class EmbeddedServiceError(Exception):
+    """An embedded service cannot be prepared; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,16 @@ def ensure_state(directory: Path) -> EmbeddedState:
     if state != kept:
         _write_privately(directory / STATE_FILE, json.dumps(asdict(state), indent=1))
     return state
+
+
+def service_environment(directory: Path) -> dict[str, str]:
+    """Return the whole environment of an embedded service: nothing of ours, and the mark."""
+    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC", MARK: str(directory)}
+
+
+def demo_directory(directory: Path) -> Path:
+    """Return the demo's own data directory, beside the real one."""
+    return directory.with_name(f"{directory.name}-demo")
 
 
 def prepare_directory(directory: Path) -> None:

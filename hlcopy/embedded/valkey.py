@@ -10,8 +10,8 @@ import signal
 import socket
 from pathlib import Path
 
-from hlcopy.embedded.service import DataService, EmbeddedServiceError
-from hlcopy.embedded.state import EmbeddedState
+from hlcopy.embedded.state import EmbeddedServiceError, EmbeddedState, service_environment
+from hlcopy.supervisor.program import Program
 
 # noeviction: an evicting policy would drop queued jobs. The title stays as it was started, so that
 # the process keeps the environment by which a later life finds it.
@@ -32,7 +32,7 @@ loglevel warning
 """
 
 
-def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) -> DataService:
+def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) -> Program:
     """Return Valkey ready to start on a data directory; raises EmbeddedServiceError."""
     home = directory / "valkey"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,12 +47,11 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
             persistent="no" if throw_away else "yes",
         )
     )
-    return DataService(
+    return Program(
         name="valkey",
         command=(str(find_program()), str(file)),
+        environment=service_environment(directory),
         stop_signal=signal.SIGKILL if throw_away else signal.SIGTERM,
-        account=None,
-        prepare=lambda: None,
         is_ready=lambda _pid: answers(state.valkey_port, state.valkey_password),
     )
 

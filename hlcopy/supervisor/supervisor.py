@@ -1,0 +1,158 @@
+"""Runs all programs in their order until a signal comes, and writes the record for `status`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hlcopy.supervisor.console import Console
+from hlcopy.supervisor.keeper import FINE, Keeper, Patience
+from hlcopy.supervisor.program import Program
+from hlcopy.supervisor.record import RunRecord, write_record
+
+STAMP_EVERY_SECONDS = 2.0
+GIVE_UP_AFTER = 5  # failures in a row of something that the start itself needs
+SAY_EVERY_SECONDS = 10.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StartError(Exception):
+    """The start cannot go on; everything that was started has been stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Programs that were started side by side; `needed`: the others cannot live without them."""
+
+    tasks: dict[Keeper, asyncio.Task[Any]]
+    needed: bool
+
+
+class Supervisor:
+    """Starts groups of programs one after the other and stops them in the opposite order."""
+
+    def __init__(
+        self,
+        directory: Path,
+        console: Console,
+        *,
+        url: str = "",
+        demo: bool = False,
+        patience: Patience | None = None,
+    ) -> None:
+        """Keep the record in `directory`; `url` and `demo` are only shown."""
+        self.console = console
+        self._directory = directory
+        self._url = url
+        self._demo = demo
+        self._patience = patience or Patience()
+        self._started = time.time()
+        self._groups: list[Group] = []
+        self._stopping = asyncio.Event()
+
+    async def run(self, start: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> None:
+        """Call `start`, which starts groups; wait for INT, TERM or HUP; stop everything.
+
+        What `start` raises is raised again once everything has been stopped.
+        """
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        stamping = asyncio.create_task(self._stamp())
+        starting = asyncio.create_task(start(self))
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+            await stopped
+        finally:
+            for task in (starting, stopped):
+                task.cancel()
+            await asyncio.wait((starting, stopped))
+            await self._stop()
+            stamping.cancel()
+            self._write()
+
+    async def start_group(self, programs: Iterable[Program], *, needed: bool = False) -> None:
+        """Start programs side by side and wait until each is ready, however long that takes.
+
+        `needed`: raises StartError where one fails again and again before it was ready.
+        """
+        keepers = [Keeper(each, self.console, self._patience, self._write) for each in programs]
+        tasks = {keeper: asyncio.create_task(keeper.keep()) for keeper in keepers}
+        self._groups.append(Group(tasks, needed))
+        for keeper in keepers:
+            await self._until_ready(keeper, needed=needed)
+
+    async def run_once(self, program: Program) -> None:
+        """Run a program to its end; raises StartError if it fails."""
+        keeper = Keeper(program, self.console, self._patience, self._write)
+        task = asyncio.create_task(keeper.live_once())
+        group = Group({keeper: task}, needed=False)
+        self._groups.append(group)
+        ending = await asyncio.shield(task)
+        self._groups.remove(group)
+        if ending != FINE:
+            raise StartError(f"{program.name} {ending}")
+
+    async def _until_ready(self, keeper: Keeper, *, needed: bool) -> None:
+        """Wait for one program, saying so now and then."""
+        while not keeper.ready.is_set():
+            if needed and keeper.failures_in_a_row >= GIVE_UP_AFTER:
+                raise StartError(f"{keeper.program.name} {keeper.last_error}")
+            waiting = asyncio.create_task(keeper.ready.wait())
+            failing = asyncio.create_task(keeper.failed.wait())
+            await asyncio.wait(
+                (waiting, failing),
+                timeout=SAY_EVERY_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not waiting.done() and not failing.done():
+                self.console.say(f"waiting for {keeper.program.name}")
+            keeper.failed.clear()
+            waiting.cancel()
+            failing.cancel()
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        """Begin to stop; a second signal does not wait for what can be killed without loss."""
+        if not self._stopping.is_set():
+            self.console.say(f"stopping ({number.name})")
+            self._stopping.set()
+            return
+        for group in self._groups:
+            if not group.needed:
+                for keeper in group.tasks:
+                    keeper.kill()
+
+    async def _stop(self) -> None:
+        """Stop the last group first, so that data services outlive what uses them."""
+        for group in reversed(self._groups):
+            await asyncio.gather(*(keeper.stop() for keeper in group.tasks))
+            await asyncio.gather(*group.tasks.values())
+
+    async def _stamp(self) -> None:
+        """Rewrite the record every few seconds: it tells a later start when we last lived."""
+        while True:
+            self._write()
+            await asyncio.sleep(STAMP_EVERY_SECONDS)
+
+    def _write(self) -> None:
+        """Write the record; a full disk must not end the supervisor."""
+        record = RunRecord(
+            supervisor_pid=os.getpid(),
+            url=self._url,
+            demo=self._demo,
+            started=self._started,
+            alive=time.time(),
+            programs=tuple(keeper.record for group in self._groups for keeper in group.tasks),
+        )
+        with contextlib.suppress(OSError):
+            write_record(self._directory, record)
