@@ -1,0 +1,288 @@
+"""One socket to the exchange that stays connected, subscribed and honest about its silence.
+
+::
+
+    async with Stream(url, wanted=[Subscription("trades", coin="BTC")]) as stream:
+        async for received in stream:
+            ...
+
+The loop is our own and not the iterator of ``websockets.connect()``: that one forgets its back-off
+after every successful connect, so a server that accepts and closes at once would be hammered, and
+it has no place to await a permit (the exchange allows 30 new connections a minute per IP).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+from websockets.uri import parse_uri
+
+from exchange import wire
+from exchange.endpoint import is_loopback
+from exchange.errors import ExchangeError, WireError
+from exchange.liveness import Liveness, Patience, full_jitter
+from exchange.numbers import printable
+from exchange.subscriptions import Pace, Subscription, Subscriptions
+
+log = logging.getLogger(__name__)
+
+#: Larger messages close the connection; the largest real ones (allDexsAssetCtxs) are near 200 kB.
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+OPEN_TIMEOUT_SECONDS = 10
+PING = b'{"method":"ping"}'
+
+
+class Received(msgspec.Struct, frozen=True):
+    """One frame and when it came; ``replay`` marks the trades that follow a subscribe."""
+
+    frame: wire.Frame
+    received_at: datetime
+    #: The same moment on the monotonic clock.
+    received_seconds: float
+    replay: bool
+
+
+class StreamState(msgspec.Struct, frozen=True):
+    """What an observer may know of a socket at one moment."""
+
+    connected: bool
+    #: Of this connection, or of the loss of the last one; ``None`` before the first.
+    since: datetime | None
+    #: Acknowledged subscriptions: what is covered.
+    live: frozenset[Subscription]
+    refused: dict[Subscription, str]
+    last_error: str
+
+
+class Counts(msgspec.Struct):
+    """What happened since the start."""
+
+    connects: int = 0
+    frames: int = 0
+    bad_frames: int = 0
+    bad_trades: int = 0
+    errors: int = 0
+    unknown_channels: Counter[str] = msgspec.field(default_factory=Counter)
+
+    @property
+    def reconnects(self) -> int:
+        """Connections after the first."""
+        return max(0, self.connects - 1)
+
+
+class Stream:
+    """One socket; iterate it in one task. Frames wait in the socket while the reader is busy."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        wanted: Iterable[Subscription],
+        on_state: Callable[[StreamState], None] | None = None,
+        permit: Callable[[], Awaitable[None]] | None = None,
+        now: Callable[[], float] = time.monotonic,
+        utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
+        delays: Callable[[], Iterator[float]] = full_jitter,
+        patience: Patience | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        self.url = url
+        self.counts = Counts()
+        self.subscriptions = Subscriptions(wanted, pace=pace)
+        self.state = StreamState(
+            connected=False, since=None, live=frozenset(), refused={}, last_error=""
+        )
+        self._on_state = on_state
+        # Awaited before every new connection.
+        self._permit = permit
+        self._now = now
+        self._utcnow = utcnow
+        self._delays = delays
+        self._patience = patience or Patience()
+        # Set when there may be something new to send.
+        self._stirred = asyncio.Event()
+        self._frames: AsyncGenerator[Received] | None = None
+        # Why we ended the connection ourselves.
+        self._cause = ""
+        # A wrong URL is a wrong setting: say so now, not in the log of a loop.
+        parse_uri(url)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._frames is not None:
+            await self._frames.aclose()
+        self._show(connected=False)
+
+    def __aiter__(self) -> AsyncIterator[Received]:
+        """Every frame that can be read, over all connections, until the task is cancelled."""
+        self._frames = self._read()
+        return self._frames
+
+    async def want(self, wanted: Iterable[Subscription]) -> None:
+        """Replace the subscriptions, on the living connection too."""
+        self.subscriptions.want(wanted)
+        self._stirred.set()
+
+    async def _read(self) -> AsyncGenerator[Received]:
+        delays = self._delays()
+        while True:
+            watch = None
+            try:
+                if self._permit is not None:
+                    await self._permit()
+                async with self._connect() as connection:
+                    watch = Liveness(self._patience, self._now())
+                    self._opened()
+                    async with self._caretaker(connection, watch):
+                        while True:
+                            received = await self._receive(connection, watch)
+                            if received is not None:
+                                yield received
+            except (OSError, EOFError, TimeoutError, WebSocketException, ExchangeError) as error:
+                # Close code 1000 counts as a loss like any other: nobody asked for it.
+                self._lost(self._cause or f"{type(error).__name__}: {error}")
+            if watch is not None and watch.was_healthy:
+                delays = self._delays()
+            await asyncio.sleep(next(delays))
+
+    def _connect(self) -> connect:
+        return connect(
+            self.url,
+            compression=None,  # halves the cost of receiving
+            proxy=None if is_loopback(self.url) else True,
+            open_timeout=OPEN_TIMEOUT_SECONDS,
+            # The exchange wants application pings; the caretaker sends them.
+            ping_interval=None,
+            close_timeout=1,
+            max_size=MAX_FRAME_BYTES,
+        )
+
+    async def _receive(self, connection: ClientConnection, watch: Liveness) -> Received | None:
+        """The next frame, or ``None`` for one that cannot be read."""
+        watch.waits(self._now())
+        raw = await connection.recv(decode=False)
+        seconds = self._now()
+        watch.frame(seconds)
+        self.counts.frames += 1
+        try:
+            frame = wire.decode_frame(raw)
+        except WireError as error:
+            self._bad_frame(raw, error)
+            return None
+        return self._learn(frame, watch, seconds)
+
+    def _learn(self, frame: wire.Frame, watch: Liveness, seconds: float) -> Received:
+        """Take from a frame what concerns the socket itself."""
+        replay = self.subscriptions.received(frame)
+        match frame:
+            case wire.TradesFrame(coin=coin, bad=bad):
+                self.counts.bad_trades += bad
+                watch.trades(coin, seconds)
+            case wire.Ack():
+                self._stirred.set()
+                self._show(connected=True)
+            case wire.ErrorFrame(text=text):
+                self.counts.errors += 1
+                self._stirred.set()
+                self._show(connected=True, last_error=printable(text))
+            case wire.Other(channel=channel):
+                # Names come from outside: do not let them fill the memory.
+                if len(self.counts.unknown_channels) < 100:
+                    self.counts.unknown_channels[channel] += 1
+        return Received(frame, self._utcnow(), seconds, replay)
+
+    @contextlib.asynccontextmanager
+    async def _caretaker(
+        self, connection: ClientConnection, watch: Liveness
+    ) -> AsyncIterator[None]:
+        """Sends subscriptions and pings beside the reader, and ends a dead connection."""
+        task = asyncio.create_task(self._take_care(connection, watch))
+        # Whatever ends it, a connection without its caretaker must not live on.
+        task.add_done_callback(lambda _: connection.transport.abort())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError, WebSocketException):
+                await task
+
+    async def _take_care(self, connection: ClientConnection, watch: Liveness) -> None:
+        while True:
+            now = self._now()
+            if watch.is_dead(now):
+                # No closing handshake: a half-open peer would never answer it.
+                self._cause = f"silent for {now - watch.last_frame_at:.0f} s"
+                return
+            if watch.wants_ping(now):
+                await connection.send(PING, text=True)
+            live = {s.coin or "" for s in self.subscriptions.live if s.type == "trades"}
+            silent = watch.silent_coin(live, now)
+            if silent is not None:
+                self._note(f"{silent} silent: subscribing to it again")
+                self.subscriptions.renew(silent)
+            message = self.subscriptions.next_message(now)
+            if message is not None:
+                await connection.send(message, text=True)
+                self._show(connected=True)
+            self._stirred.clear()
+            look_again = self._patience.ping_after / 15
+            pause = min(self.subscriptions.wait(self._now()) or look_again, look_again)
+            # Not wait_for(): before Python 3.12 it can swallow a cancellation.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stirred.wait()
+
+    def _opened(self) -> None:
+        self._cause = ""
+        self.counts.connects += 1
+        self.subscriptions.disconnected()
+        self._show(connected=True)
+
+    def _lost(self, reason: str) -> None:
+        self.subscriptions.disconnected()
+        log.warning("%s lost: %s", self.url, printable(reason))
+        self._show(connected=False, last_error=printable(reason))
+
+    def _bad_frame(self, raw: bytes, error: WireError) -> None:
+        self.counts.bad_frames += 1
+        # A sample: the first few, then every hundredth.
+        if self.counts.bad_frames <= 5 or self.counts.bad_frames % 100 == 0:
+            sample = printable(raw[:200].decode("ascii", "replace"))
+            log.warning("bad frame %d: %s: %s", self.counts.bad_frames, error, sample)
+
+    def _note(self, reason: str) -> None:
+        log.warning("%s: %s", self.url, reason)
+        self._show(connected=True, last_error=reason)
+
+    def _show(self, *, connected: bool, last_error: str | None = None) -> None:
+        """Publish the state if it changed."""
+        changed = self.state.since is None or connected != self.state.connected
+        state = StreamState(
+            connected=connected,
+            since=self._utcnow() if changed else self.state.since,
+            live=frozenset(self.subscriptions.live) if connected else frozenset(),
+            refused=dict(self.subscriptions.refused),
+            last_error=self.state.last_error if last_error is None else last_error,
+        )
+        if state != self.state:
+            self.state = state
+            if self._on_state is not None:
+                self._on_state(state)

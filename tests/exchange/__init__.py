@@ -1,0 +1,3 @@
+"""Tests of the package ``exchange``."""
+
+from __future__ import annotations
