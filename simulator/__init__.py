@@ -1,0 +1,8 @@
+"""A Hyperliquid-compatible exchange for demonstrations, tests and load: `python -m simulator`."""
+
+from __future__ import annotations
+
+from simulator.config import SimulatorConfig
+from simulator.server import Simulator
+
+__all__ = ["Simulator", "SimulatorConfig"]

@@ -1,0 +1,1 @@
+"""The simulated exchange: its books, its protocol, its faults."""
