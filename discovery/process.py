@@ -1,0 +1,189 @@
+"""The stream process: every coin on every socket, every trader into PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+from django.db import Error
+
+from discovery.batching import TradeQueue
+from discovery.coins import Choice, CoinPlan
+from discovery.database import DatabaseThread
+from discovery.recording import Recorder
+from discovery.sockets import ConnectionLog, FrameIntake, Socket
+from discovery.status import StatusLine
+from discovery.writer import Writer
+from exchange.stream import Stream
+from exchange.wire import AllMids
+from hlcopy.clock import utc_now
+from traders import coverage
+from traders.models import Coin
+
+logger = logging.getLogger(__name__)
+#: Each socket's row is at most one second old.
+REPORT_SECONDS = 0.8
+COIN_LIST_SECONDS = 60
+HOUSEKEEPING_SECONDS = 600
+STATUS_SECONDS = 10
+#: Connections of this process begin at least so far apart: the coins stay covered by the others.
+STAGGER_SECONDS = 1
+#: After the signal: what is on its way in is still read, then everything is committed.
+READ_ON_SECONDS = 0.2
+COMMIT_WITHIN_SECONDS = 3.5
+
+
+class Turns:
+    """Lets one socket connect after the other, each with the permit of all processes."""
+
+    def __init__(self, permit: Callable[[], Awaitable[None]] | None) -> None:
+        """`permit` is awaited before every new connection."""
+        self._permit = permit
+        self._lock = asyncio.Lock()
+        self._next = 0.0
+
+    async def __call__(self) -> None:
+        """Return when it is the caller's turn."""
+        async with self._lock:
+            await asyncio.sleep(max(0.0, self._next - time.monotonic()))
+            if self._permit is not None:
+                await self._permit()
+            self._next = time.monotonic() + STAGGER_SECONDS
+
+
+class Discovery:
+    """One stream process; run it once."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        coins: tuple[str, ...],
+        sockets: int,
+        permit: Callable[[], Awaitable[None]] | None = None,
+        recorder: Recorder | None = None,
+        status: StatusLine | None = None,
+    ) -> None:
+        """Take the settings; connect nothing yet."""
+        self.queue = TradeQueue()
+        self.writer = Writer(self.queue)
+        self._plan = CoinPlan(coins, sockets=sockets, started_seconds=time.monotonic())
+        self._choice = Choice((), {})
+        self._news = asyncio.Event()
+        self._recorder = recorder
+        self._status = status
+        self._database = DatabaseThread("coverage")
+        self._turns = Turns(permit)
+        process = f"{socket.gethostname()[:50]}:{os.getpid()}-{secrets.token_hex(2)}"
+        self.sockets = [
+            self._socket(url, f"{process}/{number}", number) for number in range(sockets)
+        ]
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Work until `stop`; return how many received trades could not be committed."""
+        async with asyncio.TaskGroup() as tasks:
+            reading = [tasks.create_task(feed.run()) for feed in self.sockets]
+            writing = tasks.create_task(self.writer.run())
+            beside = [
+                tasks.create_task(work())
+                for work in (self._choose, self._list_coins, self._report, self._tend)
+            ]
+            await stop.wait()
+            logger.info("stopping waiting=%d", len(self.queue))
+            await asyncio.sleep(READ_ON_SECONDS)
+            for task in (*reading, *beside):
+                task.cancel()
+            await asyncio.wait([*reading, *beside])
+            self.writer.finish()
+            await asyncio.wait([writing], timeout=COMMIT_WITHIN_SECONDS)
+            writing.cancel()
+        await self._last_words()
+        return len(self.queue)
+
+    def _socket(self, url: str, name: str, number: int) -> Socket:
+        recorder = self._recorder
+        stream = Stream(
+            url,
+            wanted=(),
+            on_state=ConnectionLog(name),
+            permit=self._turns,
+            tap=None if recorder is None else lambda raw: recorder.add(number, raw),
+        )
+        return Socket(name, stream, FrameIntake(self.writer.offer, self._mids), utc_now())
+
+    def _mids(self, frame: AllMids) -> None:
+        if self._plan.shown(frame.dex, frame.mids, time.monotonic()):
+            self._news.set()
+
+    async def _choose(self) -> None:
+        """Subscribe to what is listed, again at every piece of news."""
+        while True:
+            choice = self._plan.choose(time.monotonic())
+            if choice.skipped != self._choice.skipped and choice.skipped:
+                reasons = ", ".join(f"{coin} ({why})" for coin, why in choice.skipped.items())
+                logger.warning("coins skipped: %s", reasons)
+            if choice.coins != self._choice.coins:
+                news = set(choice.coins) ^ set(self._choice.coins)
+                logger.info("coins=%d changed=%s", len(choice.coins), " ".join(sorted(news)[:20]))
+            self._choice = choice
+            for feed in self.sockets:
+                await feed.carry(choice.coins, self._plan.dexes)
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), timeout=2)
+
+    async def _list_coins(self) -> None:
+        """Read PostgreSQL's list of coins now and then; without it `allMids` speaks alone."""
+        while True:
+            with contextlib.suppress(Error):
+                self._plan.listed(await self._database.run(_listed_coins))
+                self._news.set()
+            await asyncio.sleep(COIN_LIST_SECONDS)
+
+    async def _report(self) -> None:
+        """Keep the sockets' rows young."""
+        tidied = 0.0
+        while True:
+            begun = time.monotonic()
+            with contextlib.suppress(Error):
+                await self._database.run(coverage.report, [feed.report() for feed in self.sockets])
+                if begun >= tidied + HOUSEKEEPING_SECONDS:
+                    tidied = begun
+                    await self._database.run(coverage.forget_dead)
+            await asyncio.sleep(max(0.1, begun + REPORT_SECONDS - time.monotonic()))
+
+    async def _tend(self) -> None:
+        """Write the recording every second and the status line every ten."""
+        seconds = 0
+        while True:
+            await asyncio.sleep(1)
+            seconds += 1
+            if self._recorder is not None:
+                self._recorder.flush()
+            if self._status is not None and seconds % STATUS_SECONDS == 0:
+                self._status.show(self.sockets, self.writer, len(self._choice.coins))
+
+    async def _last_words(self) -> None:
+        """Say in the rows that the sockets are closed, and give everything back."""
+        with contextlib.suppress(Error, TimeoutError):
+            reports = [feed.report() for feed in self.sockets]
+            await asyncio.wait_for(self._database.run(coverage.report, reports), timeout=0.5)
+        self._database.close()
+        self.writer.close()
+        if self._recorder is not None:
+            self._recorder.close()
+        logger.info(
+            "stopped trades=%d new_traders=%d unsaved=%d",
+            *(self.writer.committed, self.writer.new_traders, len(self.queue)),
+        )
+
+
+def _listed_coins() -> list[tuple[str, bool]]:
+    """Return (name, is_delisted) of every coin that PostgreSQL knows."""
+    return list(Coin.objects.values_list("name", "is_delisted"))

@@ -1,0 +1,3 @@
+"""Discovery: batching, the coin plan, recordings, and the whole process against the simulator."""
+
+from __future__ import annotations
