@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hlcopy.embedded.account import can_reach, database_account
 from hlcopy.embedded.state import EmbeddedServiceError, EmbeddedState, service_environment
+from hlcopy.supervisor.children import popen_options
 from hlcopy.supervisor.program import Program
 
 SETTINGS = {
@@ -215,11 +216,9 @@ def _run(
         check=False,
         cwd="/",
         env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
-        user=account.pw_uid if account else None,
-        group=account.pw_gid if account else None,
-        extra_groups=[] if account else None,
+        **popen_options(death_signal=signal.SIGKILL, account=account),
     )
     if done.returncode:
         said = (done.stderr or done.stdout).strip()[-600:]
         raise EmbeddedServiceError(f"{Path(command[0]).name} failed: {said}")
-    return done.stdout
+    return str(done.stdout)

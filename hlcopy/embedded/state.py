@@ -121,12 +121,18 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
+def random_port() -> int:
+    """Return a port of the loopback address that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def _usable_port(port: int, *, taken: int) -> int:
     """Return `port` if it is set and free, else a random free one that is not `taken`."""
     while port == taken or not port or not port_is_free(port):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = random_port()
     return port
 
 

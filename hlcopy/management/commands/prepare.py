@@ -1,0 +1,92 @@
+"""`manage.py prepare`: brings database, browser assets and the first account up to the code."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from hlcopy import assets
+
+STAMP = Path(".cache", "static-tree")  # beside the collected files: they share one checkout
+
+
+class Command(BaseCommand):
+    """Safe to run at every start: each step is skipped when there is nothing to do."""
+
+    help = "Migrate, fetch browser libraries, collect static files, make the first administrator."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Define the options."""
+        parser.add_argument(
+            "--open-budget",
+            action="store_true",
+            help="nobody has used the exchange in the last minute: do not wait for it to pass",
+        )
+
+    def handle(self, **options: object) -> None:
+        """Run every step that is due."""
+        self._migrate()
+        self._collect()
+        self._make_administrator()
+        if options["open_budget"]:
+            open_budget()
+
+    def _migrate(self) -> None:
+        """Apply what is missing."""
+        executor = MigrationExecutor(connection)
+        due = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if due:
+            call_command("migrate", verbosity=0, interactive=False)
+            self.stdout.write(f"applied {len(due)} migrations")
+
+    def _collect(self) -> None:
+        """Fetch the browser's libraries and collect the static files, if they have changed."""
+        try:
+            if assets.install(settings.BASE_DIR):
+                self.stdout.write("fetched the browser's libraries")
+        except assets.AssetsError as failure:
+            raise CommandError(str(failure)) from None
+        stamp = settings.BASE_DIR / STAMP
+        manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+        now = static_tree()
+        if manifest.exists() and stamp.exists() and stamp.read_text() == now:
+            return
+        call_command("collectstatic", verbosity=0, interactive=False, clear=True)
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(now)
+        self.stdout.write("collected the static files")
+
+    def _make_administrator(self) -> None:
+        """Make `admin` with a random password, shown this once, where there is no superuser."""
+        accounts = get_user_model()._default_manager
+        if accounts.filter(is_superuser=True).exists():
+            return
+        password = secrets.token_urlsafe(12)
+        get_user_model().objects.create_superuser("admin", password=password)
+        self.stdout.write(f"first administrator: admin, password {password} (shown only now)")
+
+
+def static_tree() -> str:
+    """Return a hash that changes when any static file's path, size or time does."""
+    seen = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            status = Path(storage.path(path)).stat()
+            seen.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return seen.hexdigest()
+
+
+def open_budget() -> None:
+    """Tell the exchange's budget that the last minute, which it has not seen, was idle."""
+    from exchange.shared_budget import SharedBudget  # noqa: PLC0415 (only where it is needed)
+
+    SharedBudget(settings.REDIS_URL).open()

@@ -1,0 +1,210 @@
+"""One start of everything: what is checked first, what runs in which order, and with what."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hlcopy import configuration
+from hlcopy.embedded import data_directory, postgres, read_state, valkey
+from hlcopy.embedded.state import (
+    CHECKOUT,
+    EmbeddedState,
+    demo_directory,
+    ensure_state,
+    port_is_free,
+    random_port,
+)
+from hlcopy.supervisor.children import MARK, stop_left_behind
+from hlcopy.supervisor.program import Program, read_procfile
+from hlcopy.supervisor.record import LOCK_FILE, read_record
+from hlcopy.supervisor.supervisor import Supervisor
+
+DEMO_TRADERS = 3000
+DEMO_INTERVALS = {"TRACKING_INTERVAL_SECONDS": "5", "LEADERBOARD_INTERVAL_SECONDS": "30"}
+# The exchange counts 60 s; the rest covers the last stamp's age and a worker that ended slowly.
+NOTHING_SPENT_AFTER_SECONDS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One start, decided: where the state lives and what every program is told."""
+
+    directory: Path
+    environment: Mapping[str, str]
+    host: str
+    port: int
+    demo: bool
+    replay: Path | None
+    simulator_port: int
+
+    @property
+    def reachable_host(self) -> str:
+        """The address at which this machine reaches the web server."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (compared, not bound)
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host = f"[{self.reachable_host}]" if ":" in self.reachable_host else self.reachable_host
+        return f"http://{host}:{self.port}/"
+
+
+def decide(
+    environ: Mapping[str, str], *, demo: bool, replay: Path | None, port: int | None
+) -> Plan:
+    """Settle a start from the environment and the options; raises ConfigurationError."""
+    environment = dict(environ)
+    if port is not None:
+        environment["PORT"] = str(port)
+    directory = data_directory(environ)
+    simulator_port = 0
+    if demo:
+        directory = demo_directory(directory)
+        simulator_port = random_port()
+        environment |= _demo_environment(environ, simulator_port)
+    settings = configuration.load(environment)
+    programs = Path(sys.executable).parent
+    environment |= {
+        "HLCOPY_DATA": str(directory),
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "PATH": f"{programs}{os.pathsep}{environ.get('PATH', os.defpath)}",
+        "PYTHONUNBUFFERED": "1",
+        MARK: str(directory),
+    }
+    return Plan(directory, environment, settings.host, settings.port, demo, replay, simulator_port)
+
+
+def web_port_is_free(plan: Plan) -> bool:
+    """Return whether the web server could listen where it is told to."""
+    return port_is_free(plan.port, plan.host)
+
+
+async def start(plan: Plan, supervisor: Supervisor) -> None:
+    """Start the data services, bring database and assets up to date, start the Procfile.
+
+    Raises StartError where one of the first two fails.
+    """
+    say = supervisor.console.say
+    open_budget = _nothing_spent(plan)
+    services = _data_services(plan, say)
+    if plan.demo:
+        services.append(_simulator(plan))
+    await supervisor.start_group(services, needed=True)
+    await supervisor.run_once(_own_command(plan, "prepare", *["--open-budget"] * open_budget))
+    procfile = (CHECKOUT / "Procfile").read_text()
+    await supervisor.start_group(
+        _with_readiness(plan, program)
+        for program in read_procfile(procfile, plan.environment, str(CHECKOUT))
+    )
+    say(f"hlcopy is at {plan.url} (ctrl-C or `make stop` ends it)")
+
+
+def _demo_environment(environ: Mapping[str, str], simulator_port: int) -> dict[str, str]:
+    """Return the settings of a demo: its own services, the simulated exchange, short intervals.
+
+    DATABASE_URL and REDIS_URL are emptied rather than removed, else `.env` would bring them back.
+    """
+    return {
+        "DATABASE_URL": "",
+        "REDIS_URL": "",
+        "HLCOPY_DEMO": "1",
+        "HYPERLIQUID_API_URL": f"http://127.0.0.1:{simulator_port}",
+        "HYPERLIQUID_WS_URL": f"ws://127.0.0.1:{simulator_port}/ws",
+        **{name: environ.get(name) or value for name, value in DEMO_INTERVALS.items()},
+    }
+
+
+def _nothing_spent(plan: Plan) -> bool:
+    """Return whether nobody can have spent exchange weight within the last minute.
+
+    Then the budget need not wait for a minute that it does not remember. Only of a Valkey that
+    ended with its supervisor can that be said.
+    """
+    if plan.environment.get("REDIS_URL"):
+        return False
+    if plan.demo or read_state(plan.directory) is None:
+        return True
+    last = read_record(plan.directory)
+    return last is not None and time.time() - last.alive > NOTHING_SPENT_AFTER_SECONDS
+
+
+def _data_services(plan: Plan, say: Callable[[str], None]) -> list[Program]:
+    """Return the embedded services that this start needs, ready to run."""
+    ended = stop_left_behind(plan.directory)
+    if ended:
+        say(f"ended {len(ended)} processes that an earlier life left running")
+    if plan.demo:
+        _begin_anew(plan.directory)
+    state: EmbeddedState = ensure_state(plan.directory)
+    services = []
+    if not plan.environment.get("DATABASE_URL"):
+        if not any(plan.directory.glob("postgres-[0-9]*")):
+            say(f"making a new database in {plan.directory}")
+        services.append(postgres.prepare(plan.directory, state))
+    if not plan.environment.get("REDIS_URL"):
+        services.append(valkey.prepare(plan.directory, state))
+    return services
+
+
+def _begin_anew(directory: Path) -> None:
+    """Empty a demo's directory: each simulated exchange is a new world with other positions."""
+    for path in directory.iterdir():
+        if path.name in {LOCK_FILE, "programs"}:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _simulator(plan: Plan) -> Program:
+    """Return the bundled exchange of a demo."""
+    arguments = ["--port", str(plan.simulator_port)]
+    if plan.replay is None:
+        arguments += ["--traders", str(DEMO_TRADERS)]
+    else:
+        arguments += ["--replay", str(plan.replay)]
+    return Program(
+        "simulator",
+        (sys.executable, "-m", "simulator", *arguments),
+        plan.environment,
+        str(CHECKOUT),
+        is_ready=partial(_answers, "127.0.0.1", plan.simulator_port),
+    )
+
+
+def _own_command(plan: Plan, name: str, *arguments: str) -> Program:
+    """Return one of our management commands as a program."""
+    command = (sys.executable, "manage.py", name, *arguments)
+    return Program(name, command, plan.environment, str(CHECKOUT))
+
+
+def _with_readiness(plan: Plan, program: Program) -> Program:
+    """Return the program; the web server is ready when its port answers."""
+    if program.name != "web":
+        return program
+    return Program(
+        program.name,
+        program.command,
+        program.environment,
+        program.working_directory,
+        is_ready=partial(_answers, plan.reachable_host, plan.port),
+    )
+
+
+def _answers(host: str, port: int, _pid: int) -> bool:
+    """Return whether something accepts connections there."""
+    try:
+        socket.create_connection((host, port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
