@@ -50,6 +50,7 @@ class Trader(models.Model):
     # Claims since the last one that came to an end: 3 that never did put the trader in quarantine.
     unfinished_claims = models.PositiveSmallIntegerField(default=0)
     failures = models.PositiveSmallIntegerField(default=0)
+    # Set: out of the rotation and due then, for another try or for the second look at an account.
     retry_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=200, blank=True, default="")
     quarantined_at = models.DateTimeField(null=True, blank=True)
@@ -63,12 +64,20 @@ class Trader(models.Model):
             )
         ]
         indexes = [
-            # tracking.claim: most overdue first, never tracked before all others.
+            # claims.claim: most overdue first, never tracked before all others.
             models.Index(
                 F("last_tracked_at").asc(nulls_first=True),
                 "id",
                 name="trader_rotation",
-                condition=Q(quarantined_at__isnull=True),
+                condition=Q(quarantined_at__isnull=True, retry_at__isnull=True),
+            ),
+            # claims.claim: those with a time of their own. However many back off, the rotation's
+            # index does not hold them, so its head stays short.
+            models.Index(
+                "retry_at",
+                "id",
+                name="trader_retry",
+                condition=Q(quarantined_at__isnull=True, retry_at__isnull=False),
             ),
         ]
 

@@ -225,8 +225,17 @@ class Migration(migrations.Migration):
             index=models.Index(
                 models.OrderBy(models.F("last_tracked_at"), nulls_first=True),
                 models.F("id"),
-                condition=models.Q(("quarantined_at__isnull", True)),
+                condition=models.Q(("quarantined_at__isnull", True), ("retry_at__isnull", True)),
                 name="trader_rotation",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="trader",
+            index=models.Index(
+                models.F("retry_at"),
+                models.F("id"),
+                condition=models.Q(("quarantined_at__isnull", True), ("retry_at__isnull", False)),
+                name="trader_retry",
             ),
         ),
         migrations.AddConstraint(

@@ -1,0 +1,145 @@
+"""What a fill, or the difference of two snapshots, does to a position (pure).
+
+Average-entry rule (the exchange's documentation, "Entry price and PnL"): a fill that opens or adds
+makes the entry price the size-weighted average; one that reduces leaves it; one that crosses zero
+closes the position and opens the rest at the fill's price.
+
+Sizes are signed (above zero long) and exact; entry prices are averages, kept to 18 decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Literal
+
+Kind = Literal["OPEN", "INCREASE", "DECREASE", "CLOSE"]
+Side = Literal["BUY", "SELL"]
+
+ZERO = Decimal(0)
+# Products of two columns of 38 digits, their sum, and a quotient of 18 decimals: nothing is cut.
+_EXACT = Context(prec=100)
+_PRICE_STEP = Decimal("1E-18")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A trader's net holding of one coin; size 0 is flat, and then the entry price is 0 too."""
+
+    coin: str
+    size: Decimal = ZERO
+    entry_price: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One side of a trade; the size is above zero, the side gives its direction."""
+
+    coin: str
+    side: Side
+    price: Decimal
+    size: Decimal
+
+    @property
+    def signed_size(self) -> Decimal:
+        """What the fill adds to the position."""
+        return self.size if self.side == "BUY" else -self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of one position; `price` is None where nothing says at which price it was made."""
+
+    kind: Kind
+    coin: str
+    side: Side
+    size_before: Decimal
+    size_after: Decimal
+    price: Decimal | None
+
+
+def apply(position: Position, fill: Fill) -> tuple[Position, tuple[Change, ...]]:
+    """Return the position after the fill and the changes: one, or CLOSE and OPEN for a flip.
+
+    Raises ValueError for a fill of another coin, or one whose size or price is not above zero.
+    """
+    if fill.coin != position.coin or fill.size <= 0 or fill.price <= 0:
+        raise ValueError(f"{fill} cannot be applied to {position}")
+    size = _EXACT.add(position.size, fill.signed_size)
+    after = Position(position.coin, size, _entry_price(position, size, fill))
+    steps = _steps(position.size, size)
+    return after, tuple(_change(after.coin, step, fill.price) for step in steps)
+
+
+def diff(before: Mapping[str, Position], after: Mapping[str, Position]) -> tuple[Change, ...]:
+    """Return the changes that lead from one state of an account to a later one, by coin.
+
+    A coin that is absent is flat. What happened in between is not known, so a change has a price
+    only where the entry prices imply one: an OPEN has its entry price, an INCREASE the average of
+    what was added, unless the result shows that more than adding has happened (not above zero).
+    """
+    changes: list[Change] = []
+    for coin in sorted(before.keys() | after.keys()):
+        old, new = before.get(coin, Position(coin)), after.get(coin, Position(coin))
+        changes += (
+            _change(coin, step, _implied_price(old, new, step))
+            for step in _steps(old.size, new.size)
+        )
+    return tuple(changes)
+
+
+def _entry_price(before: Position, size: Decimal, fill: Fill) -> Decimal:
+    """Return the entry price after the fill has made the size what it is."""
+    if size == 0:
+        return ZERO
+    if before.size == 0 or (before.size > 0) != (size > 0):
+        return fill.price
+    if abs(size) < abs(before.size):
+        return before.entry_price
+    paid = _EXACT.add(
+        _EXACT.multiply(before.size, before.entry_price),
+        _EXACT.multiply(fill.signed_size, fill.price),
+    )
+    return _price(paid, size)
+
+
+def _implied_price(old: Position, new: Position, step: tuple[Decimal, Decimal]) -> Decimal | None:
+    """Return the average price of a step of a difference, or None where nothing implies it."""
+    size_before, size_after = step
+    if size_before == 0:
+        return new.entry_price
+    if abs(size_after) <= abs(size_before):
+        return None
+    paid = _EXACT.subtract(
+        _EXACT.multiply(new.size, new.entry_price), _EXACT.multiply(old.size, old.entry_price)
+    )
+    price = _price(paid, _EXACT.subtract(new.size, old.size))
+    return price if price > 0 else None
+
+
+def _price(paid: Decimal, size: Decimal) -> Decimal:
+    """Return the average price to 18 decimals."""
+    return _EXACT.divide(paid, size).quantize(_PRICE_STEP, ROUND_HALF_EVEN, _EXACT)
+
+
+def _steps(before: Decimal, after: Decimal) -> tuple[tuple[Decimal, Decimal], ...]:
+    """Return (size before, size after) of each change: none, one, or two through zero."""
+    if before == after:
+        return ()
+    if before * after < 0:
+        return ((before, ZERO), (ZERO, after))
+    return ((before, after),)
+
+
+def _change(coin: str, step: tuple[Decimal, Decimal], price: Decimal | None) -> Change:
+    """Return the change of one step, which does not cross zero."""
+    before, after = step
+    kind: Kind
+    if before == 0:
+        kind = "OPEN"
+    elif after == 0:
+        kind = "CLOSE"
+    else:
+        kind = "INCREASE" if abs(after) > abs(before) else "DECREASE"
+    return Change(kind, coin, "BUY" if after > before else "SELL", before, after, price)
