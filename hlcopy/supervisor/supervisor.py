@@ -20,6 +20,7 @@ from hlcopy.supervisor.record import RunRecord, write_record
 STAMP_EVERY_SECONDS = 2.0
 GIVE_UP_AFTER = 5  # failures in a row of something that the start itself needs
 SAY_EVERY_SECONDS = 10.0
+ONE_SIGNAL_SECONDS = 1.0  # make and timeout(1) pass on what the group gets as well
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,6 +55,7 @@ class Supervisor:
         self._demo = demo
         self._patience = patience or Patience()
         self._started = time.time()
+        self._signalled = 0.0
         self._groups: list[Group] = []
         self._stopping = asyncio.Event()
 
@@ -124,8 +126,11 @@ class Supervisor:
     def _on_signal(self, number: signal.Signals) -> None:
         """Begin to stop; a second signal does not wait for what can be killed without loss."""
         if not self._stopping.is_set():
+            self._signalled = time.monotonic()
             self.console.say(f"stopping ({number.name})")
             self._stopping.set()
+            return
+        if time.monotonic() - self._signalled < ONE_SIGNAL_SECONDS:
             return
         for group in self._groups:
             if not group.needed:
