@@ -91,6 +91,7 @@ class Stream:
         wanted: Iterable[Subscription],
         on_state: Callable[[StreamState], None] | None = None,
         permit: Callable[[], Awaitable[None]] | None = None,
+        tap: Callable[[bytes], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
         delays: Callable[[], Iterator[float]] = full_jitter,
@@ -106,6 +107,8 @@ class Stream:
         self._on_state = on_state
         # Awaited before every new connection.
         self._permit = permit
+        # Is given every message as it came, the unreadable too: for recordings.
+        self._tap = tap
         self._now = now
         self._utcnow = utcnow
         self._delays = delays
@@ -179,6 +182,8 @@ class Stream:
         """The next frame, or ``None`` for one that cannot be read."""
         watch.waits(self._now())
         raw = await connection.recv(decode=False)
+        if self._tap is not None:
+            self._tap(raw)
         seconds = self._now()
         watch.frame(seconds)
         self.counts.frames += 1
