@@ -3,5 +3,9 @@
 from __future__ import annotations
 
 from channels.routing import URLRouter
+from django.urls import path
 
-websocket = URLRouter([])
+from web.consumers import UpdatesConsumer
+from web.gate import gate
+
+websocket = gate(URLRouter([path("ws/v1/updates", UpdatesConsumer.as_asgi())]))

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from web import pages
+
+urlpatterns = [
+    path("", pages.root, name="root"),
+    path("health", pages.health, name="health"),
+    path("health/ready", pages.ready, name="ready"),
+    path("traders/<str:address>", pages.trader, name="trader-page"),
+]

@@ -1,0 +1,163 @@
+"""What the HTTP API takes and gives: query parameters, traders, positions."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from hlcopy.clock import from_ms
+from hlcopy.decimals import plain
+from traders.models import Position, PositionEvent
+
+MAX_LIMIT = 500
+MAX_OFFSET = 100_000
+MAX_ID = 2**63 - 1
+PREFIX = re.compile(r"(0x)?[0-9a-f]{0,40}", re.ASCII)
+
+
+class Query(serializers.Serializer[Any]):
+    """Parameters of a list; an unknown name is refused, a typo never means "no filter"."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse unknown names, naming those that are known."""
+        unknown = sorted(set(data) - set(self.fields))
+        if unknown:
+            known = ", ".join(self.fields)
+            refusal = f"unknown parameter {unknown[0][:40]!r}; known: {known or 'none'}"
+            raise serializers.ValidationError({"non_field_errors": [refusal]})
+        return super().to_internal_value(data)
+
+
+def checked(query: type[Query], request: Request) -> dict[str, Any]:
+    """Return the request's parameters, checked; raises ValidationError (400)."""
+    serializer = query(data=request.query_params)
+    serializer.is_valid(raise_exception=True)
+    values: dict[str, Any] = serializer.validated_data
+    return values
+
+
+class ChoiceField(serializers.ChoiceField):
+    """A choice whose error names the choices."""
+
+    default_error_messages: ClassVar = {"invalid_choice": "{input!r} is not one of {allowed}."}
+
+    def fail(self, key: str, **details: Any) -> Any:
+        """Add the choices to the error."""
+        super().fail(key, **details, allowed=", ".join(str(choice) for choice in self.choices))
+
+
+class TraderField(serializers.CharField):
+    """A trader's number or address."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the text in its one spelling, or refuse it."""
+        text = super().to_internal_value(data).lower()
+        if trader_filter(text) is None:
+            raise serializers.ValidationError("give a trader's number, or 0x and 40 hex digits.")
+        return text
+
+
+def trader_filter(text: str) -> dict[str, Any] | None:
+    """Return the lookup for a trader's number or lower-case address, None if it is neither."""
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return {"pk": int(text)}
+    if re.fullmatch(r"0x[0-9a-f]{40}", text):
+        return {"address": text}
+    return None
+
+
+class NoParameters(Query):
+    """Where nothing can be asked."""
+
+
+class TraderQuery(Query):
+    """`/traders`."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, required=False)
+    offset = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, required=False)
+    search = serializers.CharField(max_length=42, required=False, allow_blank=True)
+
+    def validate_search(self, text: str) -> str:
+        """Return the beginning of an address, with 0x; raises ValidationError."""
+        text = text.lower()
+        if not PREFIX.fullmatch(text):
+            raise serializers.ValidationError("give the first hex digits of an address.")
+        return text if text.startswith("0x") or not text else f"0x{text}"
+
+
+class EventQuery(Query):
+    """`/traders/{trader}/events`."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, required=False)
+    cursor = serializers.CharField(max_length=200, required=False)
+    kind = ChoiceField(PositionEvent.Kind.choices, required=False)
+    coin = serializers.CharField(max_length=32, required=False)
+
+
+class LogQuery(Query):
+    """`/api/v1/events`."""
+
+    after = serializers.IntegerField(min_value=0, max_value=MAX_ID, default=0)
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
+    trader = TraderField(required=False)
+    kind = ChoiceField(PositionEvent.Kind.choices, required=False)
+    coin = serializers.CharField(max_length=32, required=False)
+
+
+class PlainDecimal(serializers.Field[Decimal, str, str, Any]):
+    """A decimal as a plain string."""
+
+    def to_representation(self, value: Decimal) -> str:
+        """Return all digits, no exponent."""
+        return plain(value)
+
+
+class TraderSummarySerializer(serializers.Serializer[Any]):
+    """A row of `/traders`; unknown is null."""
+
+    id = serializers.IntegerField()
+    address = serializers.CharField()
+    first_seen_at = serializers.DateTimeField()
+    last_tracked_at = serializers.DateTimeField()
+    account_value = PlainDecimal()
+    open_positions = serializers.IntegerField()
+
+
+class PositionSerializer(serializers.Serializer[Any]):
+    """One position; its size is signed.
+
+    Its base is the exchange's own snapshot, so it is known; it was so at `as_of` and nobody has
+    followed it since, so it is stale.
+    """
+
+    coin = serializers.CharField()
+    size = PlainDecimal()
+    side = serializers.SerializerMethodField()
+    entry_price = PlainDecimal()
+    notional = PlainDecimal()
+    unrealised_pnl = PlainDecimal()
+    leverage = serializers.IntegerField()
+    known = serializers.SerializerMethodField()
+    stale = serializers.SerializerMethodField()
+    as_of = serializers.SerializerMethodField()
+
+    def get_side(self, position: Position) -> str:
+        """Return LONG or SHORT."""
+        return "LONG" if position.size > 0 else "SHORT"
+
+    def get_known(self, _position: Position) -> bool:
+        """Return True: only a snapshot writes a position."""
+        return True
+
+    def get_stale(self, _position: Position) -> bool:
+        """Return True: no feed carries a position on from its snapshot."""
+        return True
+
+    def get_as_of(self, position: Position) -> datetime:
+        """Return the time of the snapshot."""
+        return from_ms(position.as_of_ms)

@@ -1,0 +1,91 @@
+"""What is checked before a WebSocket is accepted: its origin, the number of sockets, the login."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.auth import get_user
+from channels.sessions import CookieMiddleware, SessionMiddleware
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from web.errors import body
+from web.hub import hub
+
+MAX_SOCKETS = 10_000  # of one process: 24 KiB each
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def gate(application: Application) -> Application:
+    """Refuse with an HTTP status before the handshake whatever may not listen."""
+
+    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+        if settings.CONFIGURATION.read_needs_login:
+            user = await get_user(scope)
+            if not user.is_authenticated:
+                await refuse(scope, send, 401, "not_authenticated", "log in to read this")
+                return
+        await application(scope, receive, send)
+
+    with_session = CookieMiddleware(SessionMiddleware(admitted))
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if not same_origin(headers.get(b"origin"), headers.get(b"host", "")):
+            await refuse(scope, send, 403, "foreign_origin", "this page belongs to another server")
+        elif hub().sockets >= MAX_SOCKETS:
+            await refuse(scope, send, 503, "too_many_sockets", "this server has no socket to spare")
+        else:
+            scope["abort"] = abort_of(send)
+            await with_session(scope, receive, send)
+
+    return guarded
+
+
+def same_origin(origin: str | None, host: str) -> bool:
+    """Return whether a handshake may go on: no Origin (not a browser), or that of our own pages.
+
+    The Host must be one of ours too, or a name rebound to this address would be its own origin.
+    Channels' validator refuses clients without Origin and ignores the port.
+    """
+    if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
+        return False
+    if origin is None:
+        return True
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    default = DEFAULT_PORTS.get(parts.scheme)
+    if default is None or not parts.netloc:
+        return False
+    return parts.netloc.lower().removesuffix(f":{default}") == host.lower().removesuffix(
+        f":{default}"
+    )
+
+
+async def refuse(scope: Scope, send: Send, status: int, code: str, message: str) -> None:
+    """Answer the handshake with an HTTP error (a plain 403 where the server knows no other)."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})
+        return
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body(code, message)})
+
+
+def abort_of(send: Send) -> Callable[[], None]:
+    """Return what cuts this connection at once, its unsent bytes thrown away.
+
+    ASGI can only close politely, behind what a stuck client will never read; uvicorn's protocol,
+    whose method `send` is, has the transport that can.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    return transport.abort if transport is not None else lambda: None
