@@ -8,7 +8,7 @@ showing some delisted coins (MATIC, long after it became POL).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from discovery.batching import dex_of
@@ -29,7 +29,7 @@ class Choice:
     """The coins to subscribe to, and why some that were asked for are left out."""
 
     coins: tuple[str, ...]
-    skipped: Mapping[str, str]
+    skipped: dict[str, str]
 
 
 class CoinPlan:
@@ -40,8 +40,8 @@ class CoinPlan:
         self._wishes = tuple(dict.fromkeys(wishes))
         self._started = started_seconds
         self.dexes = tuple(sorted({dex_of(wish) for wish in self._wishes} | {""}))
-        # Each socket also carries the mids of every dex.
-        self._most = MAX_SUBSCRIPTIONS // sockets - len(self.dexes)
+        # Each socket also carries the mids of every dex, and its clock.
+        self._most = MAX_SUBSCRIPTIONS // sockets - len(self.dexes) - 1
         self._delisted: dict[str, bool] = {}
         self._last_shown: dict[str, float] = {}
         self._first_mids: dict[str, float] = {}
@@ -64,27 +64,30 @@ class CoinPlan:
         chosen: dict[str, None] = {}
         skipped: dict[str, str] = {}
         for wish in self._wishes:
-            dex = dex_of(wish)
             if wish == "all" or wish.endswith(":*"):
-                chosen |= dict.fromkeys(sorted(self._listed_on(dex, now)))
-                if not self._undecided(dex, now) and not self._knows(dex):
+                found = sorted(self._listed_on(dex_of(wish), now))
+                chosen |= dict.fromkeys(found)
+                if not found and self._may_judge(dex_of(wish), now):
                     skipped[wish] = "the exchange shows no coin of it"
             elif _NOT_A_PERP.search(wish) or self._is_listed(wish, now):
                 chosen[wish] = None
-            elif self._knows(dex):
-                skipped[wish] = "delisted" if wish in self._delisted else "unknown"
-            elif not self._undecided(dex, now):
+            elif self._delisted.get(wish, False):
+                skipped[wish] = "delisted"
+            elif self._may_judge(dex_of(wish), now):
+                skipped[wish] = "no longer shown" if wish in self._delisted else "unknown"
+            elif now - self._started >= DECIDE_AFTER_SECONDS:
                 chosen[wish] = None
         coins = tuple(chosen)
         for coin in coins[self._most :]:
             skipped[coin] = f"beyond the exchange's limit of {MAX_SUBSCRIPTIONS} subscriptions"
         return Choice(coins[: self._most], skipped)
 
-    def _knows(self, dex: str) -> bool:
-        return dex in self._first_mids or any(dex_of(coin) == dex for coin in self._delisted)
-
-    def _undecided(self, dex: str, now: float) -> bool:
-        return not self._knows(dex) and now - self._started < DECIDE_AFTER_SECONDS
+    def _may_judge(self, dex: str, now: float) -> bool:
+        """Return whether a coin's absence says something: the mids came, or only the list will."""
+        if dex in self._first_mids:
+            return True
+        in_list = any(dex_of(coin) == dex for coin in self._delisted)
+        return in_list and now - self._started >= DECIDE_AFTER_SECONDS
 
     def _listed_on(self, dex: str, now: float) -> set[str]:
         names = self._delisted.keys() | self._last_shown.keys()

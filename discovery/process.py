@@ -125,12 +125,12 @@ class Discovery:
         """Subscribe to what is listed, again at every piece of news."""
         while True:
             choice = self._plan.choose(time.monotonic())
-            if choice.skipped != self._choice.skipped and choice.skipped:
-                reasons = ", ".join(f"{coin} ({why})" for coin, why in choice.skipped.items())
+            if news := choice.skipped.items() - self._choice.skipped.items():
+                reasons = ", ".join(f"{coin} ({why})" for coin, why in sorted(news))
                 logger.warning("coins skipped: %s", reasons)
             if choice.coins != self._choice.coins:
-                news = set(choice.coins) ^ set(self._choice.coins)
-                logger.info("coins=%d changed=%s", len(choice.coins), " ".join(sorted(news)[:20]))
+                changed = sorted(set(choice.coins) ^ set(self._choice.coins))[:20]
+                logger.info("coins=%d changed=%s", len(choice.coins), " ".join(changed))
             self._choice = choice
             for feed in self.sockets:
                 await feed.carry(choice.coins, self._plan.dexes)

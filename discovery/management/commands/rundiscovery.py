@@ -18,6 +18,7 @@ from discovery.process import Discovery
 from discovery.recording import Recorder
 from discovery.replay import replay
 from discovery.status import StatusLine
+from exchange.connection_permits import ConnectionPermits
 
 
 class Command(BaseCommand):
@@ -54,14 +55,17 @@ class Command(BaseCommand):
 
     async def _run(self, record: Path | None) -> int:
         configuration = settings.CONFIGURATION
-        discovery = Discovery(
-            url=configuration.hyperliquid_ws_url,
-            coins=configuration.hyperliquid_coins,
-            sockets=configuration.hyperliquid_sockets,
-            recorder=Recorder(record) if record is not None else None,
-            status=StatusLine(self.stdout.write) if self.stdout.isatty() else None,
-        )
-        return await discovery.run(stop_signal())
+        stop = stop_signal()
+        async with ConnectionPermits(settings.REDIS_URL) as permit:
+            discovery = Discovery(
+                url=configuration.hyperliquid_ws_url,
+                coins=configuration.hyperliquid_coins,
+                sockets=configuration.hyperliquid_sockets,
+                permit=permit,
+                recorder=Recorder(record) if record is not None else None,
+                status=StatusLine(self.stdout.write) if self.stdout.isatty() else None,
+            )
+            return await discovery.run(stop)
 
     async def _replay(self, path: Path, speed: float) -> int:
         summary = await replay(path, speed=speed, stop=stop_signal())
