@@ -94,7 +94,7 @@ class Keeper:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(self.program.stop_signal)
         try:
-            await asyncio.wait_for(process.wait(), self.program.stop_seconds)
+            await asyncio.wait_for(self._end_of(process), self.program.stop_seconds)
         except TimeoutError:
             self._console.say(f"{self.program.name} does not end: killed")
             kill_group(process.pid)
@@ -129,7 +129,7 @@ class Keeper:
         self._changed()
         reading = asyncio.create_task(self._read(process))
         watching = asyncio.create_task(self._watch(process))
-        status = await process.wait()
+        status = await self._end_of(process)
         watching.cancel()
         kill_group(process.pid)  # what the program itself started and left
         await asyncio.wait((reading,), timeout=PIPE_SECONDS)
@@ -137,6 +137,15 @@ class Keeper:
         self._process, self._since = None, time.time()
         self.ready.clear()
         return _ending(status)
+
+    async def _end_of(self, process: asyncio.subprocess.Process) -> int:
+        """Return the status once the process has ended.
+
+        `process.wait()` would wait for the end of the pipe too, which a grandchild may hold.
+        """
+        while process.returncode is None:  # noqa: ASYNC110 (the child watcher sets it)
+            await asyncio.sleep(self._patience.look)
+        return process.returncode
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Pass on the program's lines; one that is too long is dropped, not the program."""

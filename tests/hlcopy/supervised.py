@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from hlcopy.supervisor.children import MARK, stop_left_behind
@@ -32,10 +33,15 @@ def programs(folder: Path, name: str) -> list[Program]:
     ]
 
 
+def has_said_so(file: Path, _pid: int) -> bool:
+    """Return whether a program has written its file."""
+    return file.exists()
+
+
 async def start(folder: Path, supervisor: Supervisor) -> None:
     """Start what is needed, then the rest."""
     needed = [
-        replace(each, is_ready=lambda _pid, name=each.name: (folder / f"{name}.ready").exists())
+        replace(each, is_ready=partial(has_said_so, folder / f"{each.name}.ready"))
         for each in programs(folder, "Procfile.needed")
     ]
     await supervisor.start_group(needed, needed=True)

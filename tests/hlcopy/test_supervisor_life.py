@@ -27,16 +27,19 @@ def wait_for(condition: Callable[[], object], seconds: float = 15) -> None:
         time.sleep(0.005)
 
 
+def runs(pid: int) -> bool:
+    """Return whether a process is there and not only waiting to be reaped."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
 def alive(folder: Path, *names: str) -> list[str]:
     """Return which of the named programs run."""
-    found = []
-    for name in names:
-        file = folder / f"{name}.pid"
-        pid = int(file.read_text() or 0) if file.exists() else 0
-        status = Path(f"/proc/{pid}/stat")
-        if pid and status.exists() and " Z " not in status.read_text():
-            found.append(name)
-    return found
+    files = {name: folder / f"{name}.pid" for name in names}
+    pids = {name: file.read_text().strip() for name, file in files.items() if file.exists()}
+    return [name for name, pid in pids.items() if pid and runs(int(pid))]
 
 
 class Life:
@@ -152,7 +155,7 @@ def test_what_a_program_left_in_its_group_is_ended_before_it_starts_again(life: 
     life.begin("parent: sh -c 'sleep 1000 & echo $! >> left.pids; sleep 0.02; exit 1'\n")
     wait_for(lambda: life.said.count("parent ended with status 1") >= 3)
     pids = (life.folder / "left.pids").read_text().split()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids[:3])
+    wait_for(lambda: not any(runs(int(pid)) for pid in pids[:3]), seconds=1)
 
 
 def test_programs_wait_for_what_they_need(life: Life) -> None:
