@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from pathlib import Path
@@ -14,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from exchange.shared_budget import SharedBudget
 from hlcopy import assets
 
 STAMP = Path(".cache", "static-tree")  # beside the collected files: they share one checkout
@@ -38,7 +40,7 @@ class Command(BaseCommand):
         self._collect()
         self._make_administrator()
         if options["open_budget"]:
-            open_budget()
+            asyncio.run(open_budget())
 
     def _migrate(self) -> None:
         """Apply what is missing."""
@@ -85,8 +87,10 @@ def static_tree() -> str:
     return seen.hexdigest()
 
 
-def open_budget() -> None:
+async def open_budget() -> None:
     """Tell the exchange's budget that the last minute, which it has not seen, was idle."""
-    from exchange.shared_budget import SharedBudget  # noqa: PLC0415 (only where it is needed)
-
-    SharedBudget(settings.REDIS_URL).open()
+    configuration = settings.CONFIGURATION
+    async with SharedBudget(
+        settings.REDIS_URL, per_minute=configuration.hyperliquid_weight_per_minute
+    ) as budget:
+        await budget.open()
