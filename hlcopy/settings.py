@@ -12,7 +12,8 @@ from hlcopy import configuration
 from hlcopy.embedded import data_directory, read_state
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-environ.Env.read_env(BASE_DIR / ".env")
+if (BASE_DIR / ".env").exists():
+    environ.Env.read_env(BASE_DIR / ".env")
 CONFIGURATION = configuration.load(os.environ)
 DATA_DIRECTORY = data_directory(os.environ)
 
