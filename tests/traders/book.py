@@ -51,6 +51,7 @@ def add_position(trader: Trader, coin: str, size: str, **values: object) -> Posi
 
 def add_events(trader: Trader, count: int = 1, **values: object) -> list[int]:
     """Append events to the log as its writer does: numbers from the head, in one transaction."""
+    EventHead.objects.get_or_create(pk=1)
     EventHead.objects.update(head=F("head") + count)
     head = EventHead.objects.get().head
     defaults = {
