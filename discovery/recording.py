@@ -11,7 +11,7 @@ import gzip
 import logging
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,13 +125,17 @@ def whole_bytes(file: BinaryIO, *, is_gzip: bool) -> int:
     return end
 
 
-def read_frames(path: Path) -> Iterator[Recorded]:
-    """Yield the frames of a recording, oldest first; unreadable lines are logged and left out.
+def read_frames(path: Path) -> Generator[Recorded]:
+    """Return the frames of a recording, oldest first; unreadable lines are logged and left out.
 
-    Raises OSError where the file cannot be opened.
+    Raises OSError at once where the file cannot be opened.
     """
+    return _frames(gzip.open(path) if path.suffix == ".gz" else path.open("rb"), path)
+
+
+def _frames(lines: BinaryIO | gzip.GzipFile, path: Path) -> Generator[Recorded]:
     unreadable = 0
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+    with lines:
         try:
             while line := lines.readline(MAX_LINE_BYTES):
                 try:

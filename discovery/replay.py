@@ -48,12 +48,13 @@ async def replay(path: Path, *, speed: float, stop: asyncio.Event) -> Summary:
 
     Raises OSError where the file cannot be opened.
     """
+    frames = read_frames(path)
     summary = Summary()
     writer = Writer(TradeQueue())
     intake = FrameIntake(writer.offer, lambda _mids: None)
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(writer.run())
-        await _feed(read_frames(path), intake, summary, writer, speed=speed, stop=stop)
+        await _feed(frames, intake, summary, writer, speed=speed, stop=stop)
         writer.finish()
         # Without a signal it waits for PostgreSQL as long as it takes.
         stopped = tasks.create_task(stop.wait())

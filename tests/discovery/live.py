@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from django.db import connection
 
@@ -45,6 +47,11 @@ def users(*blocks: Block) -> set[str]:
     return {user for block in blocks for trade in block.trades for user in trade.users}
 
 
+def burst(sim: Simulator, first: int, count: int) -> set[str]:
+    """Let new addresses trade as fast as it goes; return everybody who did."""
+    return users(*(sim.trade(address(first + n), "BTC", "0.01", parts=2) for n in range(count)))
+
+
 def until(met: Callable[[], object], what: str = "") -> None:
     """Wait for a condition; fail with the feed's state after 20 s."""
     give_up_at = time.monotonic() + WAIT_SECONDS
@@ -74,13 +81,13 @@ def discovering(
     """Run the stream process in a thread of this one until the end of the block."""
     started: list[Discovery] = []
     ready = threading.Event()
-    ending: list[Callable[[], None]] = []
+    ending: list[Callable[[], object]] = []
     failures: list[BaseException] = []
 
     async def live() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        ending.append(lambda: loop.call_soon_threadsafe(stop.set))
+        ending.append(partial(loop.call_soon_threadsafe, stop.set))
         started.append(Discovery(url=sim.ws_url, coins=coins, sockets=2, **more))
         ready.set()
         await started[0].run(stop)
@@ -106,24 +113,49 @@ def discovering(
             raise failures[0]
 
 
-def command(sim: Simulator, *options: str, **environment: str) -> subprocess.Popen[str]:
-    """Start `manage.py rundiscovery` on the tests' database."""
-    database = connection.settings_dict
-    url = (
-        f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:"
-        f"{database['PORT']}/{database['NAME']}"
-    )
-    return subprocess.Popen(
-        [sys.executable, "manage.py", "rundiscovery", *options],
-        cwd=CHECKOUT,
-        env={
-            **os.environ,
-            "DATABASE_URL": url,
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "HYPERLIQUID_WS_URL": sim.ws_url,
-            **environment,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+class Command:
+    """`manage.py rundiscovery` on the tests' database; a context manager that leaves nothing."""
+
+    def __init__(self, log: Path, url: str, *options: str, database_port: int = 0) -> None:
+        """Start it; `database_port` leads to PostgreSQL another way."""
+        database = connection.settings_dict
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "rundiscovery", *options],
+                cwd=CHECKOUT,
+                env={
+                    **os.environ,
+                    "DATABASE_URL": f"postgres://{database['USER']}:{database['PASSWORD']}@"
+                    f"{database['HOST']}:{database_port or database['PORT']}/{database['NAME']}",
+                    "DJANGO_SETTINGS_MODULE": "tests.settings",
+                    "HYPERLIQUID_WS_URL": url,
+                },
+                stdout=output,
+                stderr=output,
+            )
+
+    def __enter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill what still runs."""
+        self.kill()
+
+    @property
+    def output(self) -> str:
+        """What it has written."""
+        return self._log.read_text()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait(5)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Signal it and wait; return the seconds that it took."""
+        begun = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(20)
+        return time.monotonic() - begun
