@@ -98,13 +98,15 @@ async def start(plan: Plan, supervisor: Supervisor) -> None:
     services = _data_services(plan, say)
     if plan.demo:
         services.append(_simulator(plan))
-    await supervisor.start_group(services, needed=True)
+    await supervisor.start_needed(services)
     await supervisor.run_once(_own_command(plan, "prepare", *["--open-budget"] * open_budget))
     procfile = (CHECKOUT / "Procfile").read_text()
-    await supervisor.start_group(
+    # One by one, the page first: side by side all of them would be slow to start.
+    await supervisor.start(
         _with_readiness(plan, program)
         for program in read_procfile(procfile, plan.environment, str(CHECKOUT))
     )
+    await supervisor.until_ready()
     say(f"hlcopy is at {plan.url} (ctrl-C or `make stop` ends it)")
 
 

@@ -30,7 +30,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Programs that were started side by side; `needed`: the others cannot live without them."""
+    """Programs that stop together; `needed`: the others cannot live without them."""
 
     tasks: dict[Keeper, asyncio.Task[Any]]
     needed: bool
@@ -83,45 +83,67 @@ class Supervisor:
             stamping.cancel()
             self._write()
 
-    async def start_group(self, programs: Iterable[Program], *, needed: bool = False) -> None:
+    async def start_needed(self, programs: Iterable[Program]) -> None:
         """Start programs side by side and wait until each is ready, however long that takes.
 
-        `needed`: raises StartError where one fails again and again before it was ready.
+        Raises StartError where one fails again and again.
         """
-        keepers = [Keeper(each, self.console, self._patience, self._write) for each in programs]
-        tasks = {keeper: asyncio.create_task(keeper.keep()) for keeper in keepers}
-        self._groups.append(Group(tasks, needed))
+        group = self._new_group(needed=True)
+        keepers = [self._keep(program, group) for program in programs]
         for keeper in keepers:
-            await self._until_ready(keeper, needed=needed)
+            while not await self._ready_or_failed(keeper):
+                if keeper.failures_in_a_row >= GIVE_UP_AFTER:
+                    raise StartError(f"{keeper.program.name} {keeper.last_error}")
+
+    async def start(self, programs: Iterable[Program]) -> None:
+        """Start programs one after the other: the next when this one is ready, or has failed."""
+        group = self._new_group(needed=False)
+        for program in programs:
+            await self._ready_or_failed(self._keep(program, group))
+
+    async def until_ready(self) -> None:
+        """Wait until every program is ready."""
+        for group in self._groups:
+            for keeper in group.tasks:
+                await keeper.ready.wait()
 
     async def run_once(self, program: Program) -> None:
         """Run a program to its end; raises StartError if it fails."""
         keeper = Keeper(program, self.console, self._patience, self._write)
         task = asyncio.create_task(keeper.live_once())
-        group = Group({keeper: task}, needed=False)
-        self._groups.append(group)
+        group = self._new_group(needed=False)
+        group.tasks[keeper] = task
         ending = await asyncio.shield(task)
         self._groups.remove(group)
         if ending != FINE:
             raise StartError(f"{program.name} {ending}")
 
-    async def _until_ready(self, keeper: Keeper, *, needed: bool) -> None:
-        """Wait for one program, saying so now and then."""
-        while not keeper.ready.is_set():
-            if needed and keeper.failures_in_a_row >= GIVE_UP_AFTER:
-                raise StartError(f"{keeper.program.name} {keeper.last_error}")
-            waiting = asyncio.create_task(keeper.ready.wait())
-            failing = asyncio.create_task(keeper.failed.wait())
-            await asyncio.wait(
-                (waiting, failing),
-                timeout=SAY_EVERY_SECONDS,
-                return_when=asyncio.FIRST_COMPLETED,
+    def _new_group(self, *, needed: bool) -> Group:
+        """Begin a group of programs, stopped before the groups that are there already."""
+        group = Group({}, needed)
+        self._groups.append(group)
+        return group
+
+    def _keep(self, program: Program, group: Group) -> Keeper:
+        """Start one program and keep it alive."""
+        keeper = Keeper(program, self.console, self._patience, self._write)
+        group.tasks[keeper] = asyncio.create_task(keeper.keep())
+        return keeper
+
+    async def _ready_or_failed(self, keeper: Keeper) -> bool:
+        """Wait until a program is ready (True) or has failed (False), saying so now and then."""
+        keeper.failed.clear()
+        outcomes = {asyncio.create_task(each.wait()) for each in (keeper.ready, keeper.failed)}
+        while True:
+            done, _ = await asyncio.wait(
+                outcomes, timeout=SAY_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
-            if not waiting.done() and not failing.done():
-                self.console.say(f"waiting for {keeper.program.name}")
-            keeper.failed.clear()
-            waiting.cancel()
-            failing.cancel()
+            if done:
+                break
+            self.console.say(f"waiting for {keeper.program.name}")
+        for task in outcomes:
+            task.cancel()
+        return keeper.ready.is_set()
 
     def _on_signal(self, number: signal.Signals) -> None:
         """Begin to stop; a second signal does not wait for what can be killed without loss."""

@@ -44,8 +44,8 @@ async def start(folder: Path, supervisor: Supervisor) -> None:
         replace(each, is_ready=partial(has_said_so, folder / f"{each.name}.ready"))
         for each in programs(folder, "Procfile.needed")
     ]
-    await supervisor.start_group(needed, needed=True)
-    await supervisor.start_group(programs(folder, "Procfile"))
+    await supervisor.start_needed(needed)
+    await supervisor.start(programs(folder, "Procfile"))
     supervisor.console.say("all started")
 
 
