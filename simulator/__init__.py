@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from simulator.config import SimulatorConfig
-from simulator.server import Simulator
+from simulator.simulation import Simulator
 
 __all__ = ["Simulator", "SimulatorConfig"]

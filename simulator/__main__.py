@@ -8,7 +8,7 @@ import sys
 import threading
 
 from simulator.config import Limits, SimulatorConfig
-from simulator.server import Simulator
+from simulator.simulation import Simulator
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ HLP_MAKERS = (
 LIQUIDATOR = "0x2e3d94f0562703b25c83308a05046ddaf9a8dd14"
 MIN_NOTIONAL = 10
 ZIPF_EXPONENT = 0.9
+RECKLESS_SHARE = 0.06  # who puts everything on one coin: the liquidated come from here
 
 
 class Trader(msgspec.Struct):
@@ -31,6 +32,7 @@ class Trader(msgspec.Struct):
     wealth_usd: Decimal
     median_usd: float
     flips: float
+    reckless: bool
     unified: bool = False
 
 
@@ -57,6 +59,7 @@ class Population:
             wealth_usd=Decimal(f"{wealth:.2f}"),
             median_usd=min(wealth, rng.lognormvariate(5.0, 1.2)),
             flips=rng.choice((0.0, 0.02, 0.05, 0.2)),
+            reckless=rng.random() < RECKLESS_SHARE,
             unified=rng.random() < config.unified_share,
         )
 
@@ -93,6 +96,8 @@ class Population:
         wanted_usd = min(
             Decimal(f"{rng.lognormvariate(0.0, 1.3) * trader.median_usd:.2f}"), free_usd
         )
+        if trader.reckless:
+            wanted_usd = free_usd * Decimal(f"{rng.uniform(0.5, 0.98):.3f}")
         if held and draw < 0.65:
             return -_round_size(held * Decimal(f"{rng.uniform(0.1, 0.9):.3f}"), book)
         sign = rng.choice((-1, 1)) if not held else (1 if held > 0 else -1)

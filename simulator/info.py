@@ -142,6 +142,7 @@ class Info:
         self, request: dict[str, Any], delay_seconds: float, *, empty: bool
     ) -> dict[str, Any]:
         venue = self._venue
+        venue.seal()
         account = self._account(request, self._dex(request))
         time_ms = venue.now_ms - int(delay_seconds * 1000)
         if account is None or empty:

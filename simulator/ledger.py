@@ -13,6 +13,7 @@ from simulator.wire import Trade, text
 
 TAKER_FEE, MAKER_FEE = Decimal("0.00045"), Decimal("0.00015")
 EQUITY_STEP_MS = 3_600_000
+BUILDER_DEPOSIT = Decimal(10_000_000)  # what vaults bring to a dex besides the main one
 TID_BITS = 50
 
 
@@ -26,6 +27,7 @@ class Ledger:
         self._oid = 512_000_000_000
         self._fee_free: set[str] = set()
         self.accounts: dict[tuple[str, str], Account] = {}
+        self.holders: dict[str, dict[str, Account]] = {}
 
     def mark(self, coin: str) -> Decimal:
         """The mark price."""
@@ -45,6 +47,8 @@ class Ledger:
                 found.leverage, found.exempt = main.leverage, main.exempt
                 found.created_ms = main.created_ms
             self.accounts[address, dex] = found
+            if main is not None and main.exempt and main.cash > 2 * BUILDER_DEPOSIT:
+                self.transfer(main, found, BUILDER_DEPOSIT, found.created_ms)
         return found
 
     def open_vault(self, address: str, deposit: Decimal, time_ms: int, history: int) -> Account:
@@ -119,6 +123,11 @@ class Ledger:
         fill.start = before.size if before else ZERO
         fill.dir = fill.dir or direction(fill.start, delta)
         account.put(coin.name, after)
+        holders = self.holders.setdefault(coin.name, {})
+        if after is None:
+            holders.pop(account.address, None)
+        else:
+            holders[account.address] = account
         account.realised += fill.closed_pnl
         account.fees += fill.fee
         account.volume += price * fill.size

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from simulator.venue import Venue
 
 
+CHECK_STEP = Decimal("0.002")
+
+
 class Liquidations:
     """Looks for accounts below maintenance and closes them, one block per coin."""
 
@@ -27,6 +30,8 @@ class Liquidations:
         self._waiting: deque[tuple[Account, str, str]] = deque()
         self._queued: set[tuple[str, str]] = set()
         self._round: list[Account] = []
+        self._checked: dict[str, Decimal] = {}
+        self.watchful = False
         self.market_total = 0
         self.backstop_total = 0
 
@@ -36,15 +41,27 @@ class Liquidations:
         return bool(self._waiting)
 
     def look(self, trades: list[Trade], coin: Coin) -> None:
-        """Check the parties of a block, and one account more in rotation."""
+        """Check the parties of a block; all holders if the price has moved; one more in turn."""
+        if coin.dex != SPOT and self._has_moved(coin.name):
+            for holder in self._ledger.holders.get(coin.name, {}).values():
+                self.check(holder)
         if coin.dex != SPOT:
-            for address in {user for trade in trades for user in trade.users}:
+            for address in dict.fromkeys(user for trade in trades for user in trade.users):
                 account = self._ledger.get(address, coin.dex)
                 if account is not None:
                     self.check(account)
         if not self._round:
             self._round = list(self._ledger.accounts.values())
         self.check(self._round.pop())
+
+    def _has_moved(self, coin: str) -> bool:
+        """Whether a price is far from where its holders were last checked."""
+        mark = self._ledger.mark(coin)
+        checked = self._checked.get(coin)
+        if checked is not None and abs(mark - checked) < checked * CHECK_STEP:
+            return False
+        self._checked[coin] = mark
+        return self.watchful
 
     def check(self, account: Account) -> None:
         """Queue an account's liquidation if its value is below its maintenance margin."""

@@ -66,7 +66,7 @@ class Market:
         scale = book.coin.volatility * self._volatility * math.sqrt(elapsed_ms / YEAR_MS)
         step = self._rng.gauss(0.0, 1.0) * scale
         if self._rng.random() < JUMP_CHANCE * self._volatility:
-            step += self._rng.choice((-1.0, 1.0)) * self._rng.uniform(0.005, 0.03)
+            step += self._rng.choice((-1.0, 1.0)) * self._rng.uniform(0.005, 0.05)
         pull = min(0.5, PULL_PER_DAY * elapsed_ms / 86_400_000)
         step += pull * math.log(book.coin.price / book.mid)
         book.mid *= math.exp(max(-0.4, min(0.4, step)))

@@ -48,9 +48,13 @@ class Orders:
         Users named here need no money and are never liquidated unless ordered.
         """
         market, address, delta = self._coin(coin), _address(user), _number(size)
+        if market.delisted:
+            raise OrderError(f"{coin} is delisted")
         if not delta or delta % market.lot:
             raise OrderError(f"size {size} is not a multiple of {market.lot}")
         other = _address(counterparty) if counterparty else None
+        if address == other:
+            raise OrderError("a user cannot trade with itself")
         for party in (address, other):
             if party is not None and self._venue.ledger.get(party, market.dex) is None:
                 self._venue.ledger.account(party, market.dex).exempt = True

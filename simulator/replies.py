@@ -10,6 +10,7 @@ from simulator.listing import SPOT, Coin, spot_token
 from simulator.wire import noisy, text
 
 _USD = Decimal("0.000001")
+_GENESIS = Decimal(10_000_000)  # tokens that market makers had from the beginning
 _RATIO = Decimal("0.0000000001")
 
 
@@ -132,7 +133,8 @@ def spot_state(perp: Account | None, spot: Account | None, mark: Mark) -> dict[s
         balances.append(_balance("USDC", 0, total, hold, ZERO))
     for pair, position in (spot.positions if spot else {}).items():
         token, index = spot_token(pair)
-        balances.append(_balance(token, index, position.size, ZERO, position.cost))
+        total = position.size + (_GENESIS if spot and spot.exempt else ZERO)
+        balances.append(_balance(token, index, total, ZERO, max(position.cost, ZERO)))
     return {"balances": balances}
 
 

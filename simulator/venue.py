@@ -7,20 +7,18 @@ from collections import deque
 from decimal import Decimal
 from random import Random
 
-from simulator.accounts import Account
-from simulator.behaviour import LIQUIDATOR, MIN_NOTIONAL, Population, Trader, leverage_for
+from simulator.behaviour import LIQUIDATOR, MIN_NOTIONAL, Population, leverage_for
 from simulator.config import SimulatorConfig
 from simulator.ledger import Ledger
 from simulator.liquidation import Liquidations
 from simulator.listing import MAIN, SPOT, Coin, default_coins
 from simulator.market import Book, Market
-from simulator.matching import MEAN_FRAME, frame_size, level_prices, split
-from simulator.wire import ZERO_HASH, Block, Trade
+from simulator.matching import MEAN_FRAME, Matching, frame_size, funded
+from simulator.wire import Block, Trade
 
 REPLAY_TRADES = 30
 MAKER_DEPOSIT, VAULT_DEPOSIT = Decimal(60_000_000), Decimal(400_000_000)
 MAKER_HISTORY = 4_000
-PASSIVE_TRADER_SHARE = 0.35
 CASH_FLOW_CHANCE = 0.01
 RECENT_SECONDS = 600.0  # the replay of every coin stems from the last ten minutes of the warm-up
 
@@ -40,11 +38,15 @@ class Venue:
         self.market = Market(coins, self.rng, self.now_ms, config.volatility)
         self.ledger = Ledger(self.market, self.rng, config.history_per_account)
         self.population = Population(config, coins, self.rng)
+        self.matching = Matching(
+            self.ledger, self.market, self.population, self.rng, config.zero_hash_share
+        )
         self.liquidations = Liquidations(self.ledger, self.coins, self.rng)
         self.recent: dict[str, deque[Trade]] = {c.name: deque(maxlen=REPLAY_TRADES) for c in coins}
+        self._sealed_ms = 0
         self.trades_total = 0
         self.blocks_total = 0
-        self.speed = config.speed
+        self.speed = 1.0
         self.funding_rates: dict[str, Decimal] = {}
         self._funding_ms = max(span_ms / 8, 1.0)
         self._next_funding = self._clock + self._funding_ms
@@ -73,19 +75,27 @@ class Venue:
         recent = min(RECENT_SECONDS * 1000, self.config.warmup_seconds * 500)
         sparse = max(1, int(self.config.warmup_trades / MEAN_FRAME))
         self._pace = (end_ms - recent - self._clock) / sparse
-        while self._clock < end_ms - recent:
+        while self._due < end_ms - recent:
             self.next_block()
-        self._pace = recent / max(1, len(self._live) * REPLAY_TRADES / MEAN_FRAME)
+        self._clock = self._due = end_ms - recent
         for trades in self.recent.values():
             trades.clear()
-        for _ in range(REPLAY_TRADES):
-            for coin in list(self._live):
-                if len(self.recent[coin.name]) < REPLAY_TRADES:
-                    self._block_of(coin)
+        while missing := self._short_of_replay():
+            self._pace = max(0.0, end_ms - self._clock) * MEAN_FRAME / sum(missing.values())
+            for coin in missing:
+                self._block_of(self.coins[coin])
+                self._due = min(self._due, float(end_ms))
+        self.speed = self.config.speed
+        self.liquidations.watchful = True
         self.set_pace(self.config.trades_per_second)
         self.move_clock(max(end_ms, self.now_ms))
         self._funding_ms = self.config.funding_interval_seconds * 1000 / self.speed
         self._next_funding = self._clock + self._funding_ms
+
+    def _short_of_replay(self) -> dict[str, int]:
+        """The coins whose replay is not full yet, and how many trades it lacks."""
+        lacking = {c.name: REPLAY_TRADES - len(self.recent[c.name]) for c in self._live}
+        return {name: count for name, count in lacking.items() if count > 0}
 
     def set_pace(self, trades_per_second: float) -> None:
         """How many trades a second of exchange time holds, on average."""
@@ -109,14 +119,22 @@ class Venue:
         forced = self.liquidations.take(self)
         if forced is not None:
             return forced
-        return self._block_of(self.rng.choices(self._live, self._shares)[0])
+        for coin in self.rng.choices(self._live, self._shares, k=3):
+            if self.market.books[coin.name].last_block_ms < self.now_ms:
+                break
+        return self._block_of(coin)
 
     def open_block(self, coin: Coin) -> int:
         """The time of a block of a coin that begins now: later than the coin's last one."""
         book = self.market.books[coin.name]
-        self.now_ms = max(self.now_ms, int(self._clock), book.last_block_ms + 1)
+        earliest_ms = max(book.last_block_ms, self._sealed_ms) + 1
+        self.now_ms = max(self.now_ms, int(self._clock), earliest_ms)
         self.market.advance(coin.name, self.now_ms, self.speed)
         return self.now_ms
+
+    def seal(self) -> None:
+        """A state of this moment was told: whatever happens from here on has a later time."""
+        self._sealed_ms = self.now_ms
 
     def close_block(self, coin: Coin, trades: list[Trade]) -> Block:
         """Record the block of a coin."""
@@ -159,19 +177,12 @@ class Venue:
         trader = self.population.draw(coin)
         if trader is None:
             return []
-        account = self._funded(trader, coin)
+        account = funded(self.ledger, trader, coin, self.now_ms)
         position = account.positions.get(coin.name)
         held = position.size if position else Decimal(0)
         free = self.ledger.free_usd(account, leverage_for(coin, trader.leverage)) * 9 / 10
         delta = self.population.decide(trader, held, book, free)
         return self.order(trader.address, coin, delta, parts=parts) if delta else []
-
-    def _funded(self, trader: Trader, coin: Coin) -> Account:
-        """The trader's account in the coin's dex; who has run out of money deposits again."""
-        account = self.ledger.account(trader.address, coin.dex, leverage=trader.leverage)
-        if not account.positions and account.cash < MIN_NOTIONAL * 2:
-            account.deposit(trader.wealth_usd + max(-account.cash, Decimal(0)), self.now_ms)
-        return account
 
     def _maker_order(self, coin: Coin) -> list[Trade]:
         """A market maker takes a little, so that no block is empty."""
@@ -191,56 +202,17 @@ class Venue:
         price: Decimal | None = None,
         method: str = "",
     ) -> list[Trade]:
-        """Fill a market order of a signed size against passive traders, in the open block."""
-        book = self.market.books[coin.name]
-        buys = delta > 0
-        sizes = split(abs(delta), coin.lot, parts, self.rng)
-        touch = price or (book.ask if buys else book.bid)
-        prices = level_prices(touch, book.tick, len(sizes), buys=buys, rng=self.rng)
-        twap = not method and self.rng.random() < self.config.zero_hash_share
-        tx_hash = ZERO_HASH if twap else f"0x{self.rng.getrandbits(256):064x}"
-        trades = []
-        for size, level in zip(sizes, prices, strict=True):
-            other = maker or self._passive(coin, taker, -size if buys else size)
-            trades.append(
-                self.ledger.trade(
-                    coin,
-                    taker if buys else other,
-                    other if buys else taker,
-                    buyer_takes=buys,
-                    price=price or level,
-                    size=size,
-                    tx_hash=tx_hash,
-                    time_ms=self.now_ms,
-                    method=method,
-                    liquidated=taker if method else "",
-                )
-            )
-        if price is None:
-            book.mid += float(prices[-1] - touch) * 0.5
-        return trades
-
-    def _passive(self, coin: Coin, taker: str, delta: Decimal) -> str:
-        """Who rests on the other side: now and then an ordinary trader, else a market maker."""
-        if coin.dex != SPOT and self.rng.random() < PASSIVE_TRADER_SHARE:
-            trader = self.population.draw(coin)
-            if trader is not None and trader.address != taker:
-                account = self._funded(trader, coin)
-                room = self.ledger.free_usd(account, leverage_for(coin, trader.leverage))
-                if abs(delta) * self.ledger.mark(coin.name) < room * 8 / 10:
-                    return trader.address
-        return self._least_burdened(coin, taker, 1 if delta > 0 else -1)
-
-    def _least_burdened(self, coin: Coin, taker: str, sign: int) -> str:
-        others = [m for m in self.population.makers if m != taker]
-        thin = coin.share < 0.5 and self.rng.random() < 0.4
-        sample = others[:2] if thin else self.rng.sample(others, min(3, len(others)))
-        return min(sample, key=lambda address: sign * self._held(address, coin))
-
-    def _held(self, address: str, coin: Coin) -> Decimal:
-        account = self.ledger.get(address, coin.dex)
-        position = account.positions.get(coin.name) if account else None
-        return position.size if position else Decimal(0)
+        """Fill a market order of a signed size in the open block (see Matching.fill)."""
+        return self.matching.fill(
+            taker,
+            coin,
+            delta,
+            self.now_ms,
+            parts=parts,
+            maker=maker,
+            price=price,
+            method=method,
+        )
 
     # -- money --------------------------------------------------------------------------------
 
