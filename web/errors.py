@@ -65,17 +65,17 @@ def sentence(detail: Any) -> str:
     return str(detail)
 
 
-def bad_request(_request: HttpRequest, _exception: Exception) -> HttpResponse:
+def bad_request(_request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what Django itself refuses, such as an unknown Host: handler400."""
     return answer(400, "bad_request", "the request is not acceptable")
 
 
-def forbidden(_request: HttpRequest, _exception: Exception) -> HttpResponse:
+def forbidden(_request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what the user may not do: handler403."""
     return answer(403, "permission_denied", "you may not do that")
 
 
-def not_found(request: HttpRequest, _exception: Exception) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a path that leads nowhere: handler404."""
     return answer(404, "not_found", f"there is nothing at {request.path}")
 
