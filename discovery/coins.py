@@ -30,6 +30,8 @@ class Choice:
 
     coins: tuple[str, ...]
     skipped: dict[str, str]
+    #: Whether every wish could be judged.
+    is_complete: bool = True
 
 
 class CoinPlan:
@@ -63,12 +65,14 @@ class CoinPlan:
         """Return the coins to carry now; a coin that cannot be judged yet is in neither part."""
         chosen: dict[str, None] = {}
         skipped: dict[str, str] = {}
+        is_complete = True
         for wish in self._wishes:
             if wish == "all" or wish.endswith(":*"):
                 found = sorted(self._listed_on(dex_of(wish), now))
                 chosen |= dict.fromkeys(found)
                 if not found and self._may_judge(dex_of(wish), now):
                     skipped[wish] = "the exchange shows no coin of it"
+                is_complete &= bool(found) or wish in skipped
             elif _NOT_A_PERP.search(wish) or self._is_listed(wish, now):
                 chosen[wish] = None
             elif self._delisted.get(wish, False):
@@ -77,10 +81,12 @@ class CoinPlan:
                 skipped[wish] = "no longer shown" if wish in self._delisted else "unknown"
             elif now - self._started >= DECIDE_AFTER_SECONDS:
                 chosen[wish] = None
+            else:
+                is_complete = False
         coins = tuple(chosen)
         for coin in coins[self._most :]:
             skipped[coin] = f"beyond the exchange's limit of {MAX_SUBSCRIPTIONS} subscriptions"
-        return Choice(coins[: self._most], skipped)
+        return Choice(coins[: self._most], skipped, is_complete)
 
     def _may_judge(self, dex: str, now: float) -> bool:
         """Return whether a coin's absence says something: the mids came, or only the list will."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, Error, connections
-from django.db.backends.postgresql.base import DatabaseWrapper
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_renewing = threading.Lock()
 
 
 class DatabaseThread:
@@ -21,7 +18,7 @@ class DatabaseThread:
 
     def __init__(self, name: str) -> None:
         """Start nothing yet: the thread and its connection come with the first work."""
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=leave_the_pool)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the work returns, or raise what it raises (`django.db.Error`)."""
@@ -30,7 +27,7 @@ class DatabaseThread:
             try:
                 return work(*args, **kwargs)
             except Error:
-                renew_connection()
+                connections[DEFAULT_DB_ALIAS].close()
                 raise
 
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
@@ -41,13 +38,13 @@ class DatabaseThread:
         self._executor.shutdown(wait=False)
 
 
-def renew_connection() -> None:
-    """Give up this thread's connection, and the pool whose next attempts may be minutes away.
+def leave_the_pool() -> None:
+    """Give this thread a connection of its own.
 
-    psycopg's pool doubles the delay between its attempts while the server is away.
+    The pool doubles the delay between its attempts while the server is away, up to minutes, and
+    answers with a time-out where the server would say what is wrong.
     """
     connection = connections[DEFAULT_DB_ALIAS]
-    connection.close()
-    with _renewing:
-        if isinstance(connection, DatabaseWrapper):
-            connection.close_pool()
+    options = {**connection.settings_dict["OPTIONS"]}
+    options.pop("pool", None)
+    connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}

@@ -123,11 +123,14 @@ class Discovery:
 
     async def _choose(self) -> None:
         """Subscribe to what is listed, again at every piece of news."""
+        skipped: dict[str, str] = {}
         while True:
             choice = self._plan.choose(time.monotonic())
-            if news := choice.skipped.items() - self._choice.skipped.items():
+            news = choice.skipped.items() - skipped.items()
+            if choice.is_complete and news:
                 reasons = ", ".join(f"{coin} ({why})" for coin, why in sorted(news))
                 logger.warning("coins skipped: %s", reasons)
+                skipped = choice.skipped
             if choice.coins != self._choice.coins:
                 changed = sorted(set(choice.coins) ^ set(self._choice.coins))[:20]
                 logger.info("coins=%d changed=%s", len(choice.coins), " ".join(changed))
