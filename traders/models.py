@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -11,7 +12,7 @@ from django.db.models import F, Q
 ADDRESS = r"^0x[0-9a-f]{40}$"
 
 
-def amount(*, null: bool = False) -> models.DecimalField:
+def amount(*, null: bool = False) -> models.DecimalField[Any, Any]:
     """Return a column for a size, price or sum of money: exact, as the exchange writes it."""
     return models.DecimalField(max_digits=38, decimal_places=18, null=null, blank=null)
 

@@ -1,0 +1,76 @@
+"""The end of the event log: where numbers are given out and rows are appended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from hlcopy import broadcast
+from traders.positions import Change
+
+# Whoever runs this holds the one row until the commit: that makes the numbers gapless and gives
+# them the order of the commits. The row is made anew, with a new epoch, should it be missing.
+NEXT_NUMBERS = """
+INSERT INTO traders_eventhead AS log (id, head, epoch) VALUES (1, %s, gen_random_uuid())
+ON CONFLICT (id) DO UPDATE SET head = log.head + excluded.head
+RETURNING head, clock_timestamp()
+"""
+APPEND = """
+COPY traders_positionevent (
+    id, created_at, trader_id, trader_address, kind, coin, side, size_before, size_after, price,
+    source, stale, replayed, exchange_time_ms, details
+) FROM STDIN
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """A change of a trader's position, as the log is to have it."""
+
+    trader_id: int
+    address: str
+    change: Change
+    source: str
+    exchange_time_ms: int
+    stale: bool = False
+    replayed: bool = False
+
+
+def append(events: Sequence[NewEvent]) -> int | None:
+    """Number and write the events; return the log's new head, None without events.
+
+    Call it last in the writing transaction: until the commit no other writer can append. After
+    the commit the web processes are woken.
+    """
+    if not events:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_NUMBERS, [len(events)])
+        head, created_at = cursor.fetchone()
+        with cursor.copy(APPEND) as copy:
+            for number, event in enumerate(events, head - len(events) + 1):
+                change = event.change
+                copy.write_row(
+                    (
+                        number,
+                        created_at,
+                        event.trader_id,
+                        event.address,
+                        change.kind,
+                        change.coin,
+                        change.side,
+                        change.size_before,
+                        change.size_after,
+                        change.price,
+                        event.source,
+                        event.stale,
+                        event.replayed,
+                        event.exchange_time_ms,
+                        json.dumps({}),
+                    )
+                )
+    transaction.on_commit(lambda: broadcast.wake(head))
+    return int(head)

@@ -1,0 +1,51 @@
+"""The periodic work on traders, run by the workers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from asgiref.sync import async_to_sync
+from django.conf import settings
+
+from exchange.info import InfoClient
+from exchange.shared_budget import SharedBudget
+from hlcopy.configuration import Configuration
+from hlcopy.periodic import database_now, periodic
+from hlcopy.slots import until_next
+from traders import coins, tracking
+
+configuration: Configuration = settings.CONFIGURATION
+#: A pass ends so long before the next slot begins, or a tenth of its interval where that is less.
+MARGIN_SECONDS = 2
+
+
+@periodic(seconds=configuration.tracking_interval_seconds)
+def track_traders() -> dict[str, object]:
+    """Run one pass of batched tracking over the traders that are due."""
+    return asdict(async_to_sync(track)(seconds_left()))
+
+
+def seconds_left() -> float:
+    """Return how long a pass may take that begins now."""
+    interval = configuration.tracking_interval_seconds
+    left = until_next(database_now(), interval).total_seconds()
+    return max(0.0, left - min(MARGIN_SECONDS, interval / 10))
+
+
+async def track(seconds: float) -> tracking.Summary:
+    """Run a pass with the configured exchange and its shared budget."""
+    limits = tracking.Limits(
+        batch_size=configuration.tracking_batch_size,
+        weight=configuration.tracking_weight_per_pass,
+        seconds=seconds,
+        dexes=coins.configured_dexes(configuration.hyperliquid_coins),
+    )
+    async with (
+        SharedBudget(
+            settings.REDIS_URL,
+            per_minute=configuration.hyperliquid_weight_per_minute,
+            max_wait_seconds=max(1.0, seconds - MARGIN_SECONDS),
+        ) as budget,
+        InfoClient(configuration.hyperliquid_api_url, budget=budget) as info,
+    ):
+        return await tracking.run_pass(info, limits)
