@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -98,8 +99,11 @@ async def start(plan: Plan, supervisor: Supervisor) -> None:
     services = _data_services(plan, say)
     if plan.demo:
         services.append(_simulator(plan))
-    await supervisor.start_needed(services)
-    await supervisor.run_once(_own_command(plan, "prepare", *["--open-budget"] * open_budget))
+    options = ["--wait"] * bool(services) + ["--open-budget"] * open_budget
+    await asyncio.gather(
+        supervisor.start_needed(services),
+        supervisor.run_once(_own_command(plan, "prepare", *options)),
+    )
     procfile = (CHECKOUT / "Procfile").read_text()
     # One by one, the page first: side by side all of them would be slow to start.
     await supervisor.start(

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import time
 from pathlib import Path
 
+import psycopg
+import redis
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
@@ -34,8 +37,16 @@ class Command(BaseCommand):
             help="nobody has used the exchange in the last minute: do not wait for it to pass",
         )
 
+        parser.add_argument(
+            "--wait",
+            action="store_true",
+            help="PostgreSQL and Redis are being started: wait for them",
+        )
+
     def handle(self, **options: object) -> None:
         """Run every step that is due."""
+        if options["wait"]:
+            wait_for_servers()
         self._migrate()
         self._collect()
         self._make_administrator()
@@ -85,6 +96,21 @@ def static_tree() -> str:
             status = Path(storage.path(path)).stat()
             seen.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return seen.hexdigest()
+
+
+def wait_for_servers() -> None:
+    """Wait until both servers answer; whoever starts them ends us if they never do."""
+    for attempt in (
+        lambda: psycopg.connect(settings.DATABASE_URL, connect_timeout=3).close(),
+        lambda: redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3).ping(),
+    ):
+        while True:
+            try:
+                attempt()
+            except (psycopg.OperationalError, redis.RedisError):
+                time.sleep(0.05)
+            else:
+                break
 
 
 async def open_budget() -> None:
