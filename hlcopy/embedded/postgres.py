@@ -57,7 +57,7 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
         )
     programs = find_programs(directory, account)
     cluster = directory / f"postgres-{programs.major}"
-    others = [path.name for path in directory.glob("postgres-[0-9]*") if path != cluster]
+    others = [path.name for path in directory.glob("postgres-*") if path.suffix != ".new"]
     if not cluster.exists() and others:
         raise EmbeddedServiceError(
             f"{directory} holds {', '.join(others)}, but the installed PostgreSQL is "

@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hlcopy.embedded.account import can_reach, database_account
@@ -27,10 +27,10 @@ class EmbeddedState:
     """Ports and secrets of one data directory's services, generated once."""
 
     postgres_port: int
-    postgres_password: str
     valkey_port: int
-    valkey_password: str
-    secret_key: str
+    postgres_password: str = field(repr=False)
+    valkey_password: str = field(repr=False)
+    secret_key: str = field(repr=False)
 
     @property
     def database_url(self) -> str:
