@@ -1,0 +1,168 @@
+"""The pages in a real browser: what people see, live, without a complaint of the browser."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from hlcopy.clock import now_ms, utc_now
+from tests.browser.conftest import Visit
+from tests.traders.book import add_events, add_position, add_snapshot, add_trader
+from tests.web.server import WebServer, until
+from traders.models import FeedSocket
+
+pytestmark = pytest.mark.browser
+COINS = ["BTC", "ETH", "SOL", "HYPE", "kPEPE", "xyz:TSLA"]
+KINDS = [("OPEN", "BUY"), ("INCREASE", "SELL"), ("DECREASE", "SELL"), ("CLOSE", "BUY")]
+
+
+def crowd(book, traders=40, events=60):
+    """Fill the book with traders, positions and events."""
+    people = [book.trader, *(add_trader(0xC0FFEE0000 + 7919 * n**9) for n in range(2, traders))]
+    for place, trader in enumerate(people[:-4]):
+        add_snapshot(
+            trader, str(Decimal(place * 13577) / 7), at_ms=int(utc_now().timestamp() * 1e3)
+        )
+        for coin in COINS[: place % 5]:
+            size = "-1250.5" if place % 2 else "0.0375"
+            pnl = Decimal(place * 311 - 2500) / 3
+            add_position(
+                trader, coin, size, notional=Decimal(place * 1000), leverage=10, unrealised_pnl=pnl
+            )
+    for number in range(events):
+        kind, side = KINDS[number % 4]
+        coin = COINS[number % 6]
+        before, after = (
+            (Decimal(0), Decimal("1.25")) if kind == "OPEN" else (Decimal(3), Decimal(0))
+        )
+        who = people[number % len(people)]
+        price = None if number % 9 == 5 else Decimal("61234.5")
+        values = {"size_before": Decimal(before), "size_after": Decimal(after), "price": price}
+        add_events(who, kind=kind, side=side, coin=coin, **values)
+    return people
+
+
+def live_feed():
+    """Say that two sockets of the feed are alive, once."""
+    for number in range(2):
+        FeedSocket.objects.update_or_create(
+            name=f"host:1/{number}",
+            defaults={
+                "connected": True,
+                "since_at": utc_now(),
+                "seen_at": utc_now(),
+                "newest_block_ms": now_ms(),
+            },
+        )
+
+
+def test_the_dashboard_shows_traders_and_new_events_without_a_complaint(book, server, browser):
+    crowd(book)
+    live_feed()
+    visit = Visit(browser, viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page = visit.page
+    page.goto(server.url)
+    page.wait_for_selector("#traders tbody tr")
+    page.wait_for_selector(".event[data-id='60']")
+    page.wait_for_selector("text=Exchange feed live")
+    assert page.text_content("#traders .range") == "1\u201325 of 39"
+
+    (new,) = book.add(coin="<b>DOGE</b>", size_after=Decimal("-2.50"), side="SELL")
+    row = page.wait_for_selector(f".event[data-id='{new}']")
+    assert "<b>DOGE</b>" in row.text_content()
+    assert "\u22122.5" in row.text_content()
+    assert visit.event_ids() == list(range(new, 0, -1))
+    visit.shot("dashboard-dark")
+
+    page.fill("#search", book.trader.address)
+    page.wait_for_selector("text=of 1")
+    page.fill("#search", "0xffff")
+    page.wait_for_selector("text=No trader's address begins with 0xffff.")
+    assert visit.complaints == []
+
+
+def test_a_trader_has_a_page_with_positions_and_live_events(book, server, browser):
+    trader = crowd(book)[13]
+    visit = Visit(browser, viewport={"width": 1440, "height": 900}, color_scheme="light")
+    page = visit.page
+    page.goto(f"{server.url}/traders/{trader.address}")
+    page.wait_for_selector("#positions tbody tr")
+    assert page.locator("#positions tbody tr").count() == 3
+    assert "▼ SHORT" in page.text_content("#positions tbody")
+    page.wait_for_selector(".event")
+    before = visit.event_ids()
+
+    book.add()
+    (theirs,) = add_events(trader)
+    page.wait_for_selector(f".event[data-id='{theirs}']")
+    assert visit.event_ids() == [theirs, *before]
+    visit.shot("trader-light")
+    assert visit.complaints == []
+
+
+def test_a_restart_of_the_server_is_shown_and_nothing_is_missing_afterwards(book, server, browser):
+    visit = Visit(browser)
+    page = visit.page
+    page.goto(server.url)
+    page.wait_for_selector("[data-status=updates][data-state=good]")
+    book.add(3)
+    page.wait_for_selector(".event[data-id='3']")
+
+    server.stop()
+    page.wait_for_selector("text=Live updates reconnecting")
+    visit.shot("reconnecting")
+    book.add(20)
+    server.start()
+    page.wait_for_selector("[data-status=updates][data-state=good]")
+    book.add(2)
+    page.wait_for_selector(".event[data-id='25']")
+
+    assert visit.event_ids() == list(range(25, 0, -1))
+
+
+def test_an_empty_book_says_what_happens_next(book, services, browser):
+    book.trader.delete()
+    server = WebServer(services.redis_url, HLCOPY_DEMO="1")
+    server.start()
+    try:
+        visit = Visit(browser, viewport={"width": 1440, "height": 900})
+        visit.page.goto(server.url)
+        visit.page.wait_for_selector("text=No traders yet")
+        visit.page.wait_for_selector("text=No events yet")
+        visit.page.wait_for_selector("text=Exchange feed not started")
+        assert visit.page.is_visible("text=Simulated exchange.")
+        visit.shot("empty")
+        assert visit.complaints == []
+    finally:
+        server.stop()
+
+
+def test_everything_fits_a_small_screen(book, server, browser):
+    crowd(book)
+    phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
+    visit = Visit(browser, **phone)
+    for path, name in (("/", "phone"), (f"/traders/{book.trader.address}", "phone-trader")):
+        visit.page.goto(server.url + path)
+        visit.page.wait_for_selector(".event")
+        visit.shot(name)
+        width = visit.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390
+    assert visit.complaints == []
+
+
+def test_the_list_of_events_is_bounded_and_can_be_paused(book, server, browser):
+    visit = Visit(browser)
+    page = visit.page
+    page.goto(server.url)
+    page.wait_for_selector("[data-status=updates][data-state=good]")
+    book.add(450)
+    page.wait_for_selector(".event[data-id='450']")
+    until(lambda: len(visit.event_ids()) == 200)
+
+    page.click("text=Pause")
+    book.add(7)
+    page.wait_for_selector("text=Resume (7 new)")
+    assert visit.event_ids()[0] == 450
+    page.click(".pause")
+    page.wait_for_selector(".event[data-id='457']")

@@ -1,0 +1,64 @@
+// The status bar: are the live updates, the exchange's feed and the database there?
+
+import { repeat } from "./api.js";
+import { ago, time, write } from "./text.js";
+
+const ASK_EVERY_SECONDS = 3;
+
+/** Keep the bar true, and tell `changed` (readiness, null where the server does not answer). */
+export function watchStatus(bar, updates, changed = () => {}) {
+  const show = (name, state, text, hint = "") => {
+    const part = bar.querySelector(`[data-status="${name}"]`);
+    part.dataset.state = state;
+    part.title = hint;
+    part.hidden = !text;
+    write(part.querySelector(".text"), text);
+  };
+  const showUpdates = () => {
+    const since = updates.liveAt ? ` since ${time(updates.liveAt)}` : "";
+    const [state, text] = {
+      connecting: ["wait", "Live updates connecting…"],
+      live: ["good", "Live"],
+      reconnecting: ["wait", "Live updates reconnecting…"],
+      stale: ["bad", `Out of date${since}, reconnecting…`],
+    }[updates.state];
+    show("updates", state, text);
+  };
+  updates.addEventListener("state", showUpdates);
+  showUpdates();
+  repeat(ASK_EVERY_SECONDS, async () => {
+    let readiness = null;
+    try {
+      readiness = await (await fetch("/health/ready")).json();
+    } catch {
+      // Shown as "server does not answer" below.
+    }
+    show("feed", ...feedStatus(readiness));
+    show("storage", ...storageStatus(readiness));
+    changed(readiness);
+  });
+}
+
+function feedStatus(readiness) {
+  const feed = readiness?.feed;
+  if (!feed) return ["wait", readiness ? "Exchange feed unknown" : ""];
+  if (feed.connected) {
+    const age = feed.last_block_age_seconds;
+    const block = age === null ? "no trade yet" : `last block ${Math.max(0, age).toFixed(1)} s ago`;
+    const sockets = `${feed.sockets} ${feed.sockets === 1 ? "socket" : "sockets"}`;
+    return ["good", `Exchange feed live · ${sockets} · ${block}`, `since ${feed.since}`];
+  }
+  const since = feed.since ? ` since ${time(feed.since)} (${ago(feed.since)})` : "";
+  const never = "Exchange feed not started";
+  return ["bad", since ? `Exchange unreachable${since}` : never, feed.last_error ?? ""];
+}
+
+function storageStatus(readiness) {
+  if (!readiness) return ["bad", "The server does not answer"];
+  if (readiness.database && !readiness.database.connected) return ["bad", "Database away"];
+  if (readiness.status === "unavailable") return ["bad", readiness.reasons?.[0] ?? "Not ready"];
+  if (readiness.redis && !readiness.redis.connected) {
+    return ["wait", "Redis away: updates up to 1 s late"];
+  }
+  return ["good", ""];
+}

@@ -1,0 +1,75 @@
+// One trader: the positions as last known, and the events, live.
+
+import { read, repeat } from "./api.js";
+import { watchStatus } from "./status.js";
+import { Stream, follow } from "./stream.js";
+import { ago, copyButton, dateAndTime, decimal, dollars, element, gain, write } from "./text.js";
+import { Updates } from "./updates.js";
+
+const REFRESH_SECONDS = 5;
+
+const address = document.querySelector("main").dataset.address;
+const body = document.querySelector("#positions tbody");
+const empty = document.querySelector("#positions .empty");
+const refusal = document.querySelector(".refusal");
+document.querySelector("#address").append(copyButton(address));
+
+async function show() {
+  try {
+    const trader = await read(`/api/v1/traders/${address}`);
+    write(refusal, "");
+    fact("value", dollars(trader.account_value));
+    fact("first", ago(trader.first_seen_at), trader.first_seen_at);
+    fact("tracked", trader.last_tracked_at ? ago(trader.last_tracked_at) : "waiting", trader.last_tracked_at);
+    fact("complete", trader.complete_as_of ? ago(trader.complete_as_of) : "unknown", trader.complete_as_of);
+    body.replaceChildren(...trader.positions.map(row));
+    empty.hidden = trader.positions.length > 0;
+    write(
+      empty,
+      trader.complete_as_of
+        ? "No open position. The next one that is seen appears here."
+        : "Positions are unknown until the first snapshot; this trader waits in the queue for it.",
+    );
+  } catch (failure) {
+    write(refusal, failure.message);
+  }
+}
+
+function fact(name, text, iso = null) {
+  const value = document.querySelector(`[data-fact="${name}"]`);
+  write(value, text);
+  if (iso) value.title = dateAndTime(iso);
+}
+
+function row(position) {
+  const made = element("tr");
+  made.dataset.side = position.side;
+  const coin = element("th", "coin", position.coin);
+  coin.scope = "row";
+  const sign = position.side === "LONG" ? "▲" : "▼";
+  const asOf = element("td", "as-of", position.stale ? ago(position.as_of) : "live");
+  asOf.title = `${position.stale ? "as of" : "live, base of"} ${dateAndTime(position.as_of)}`;
+  const profit = element("td", "gain number", gain(position.unrealised_pnl));
+  profit.dataset.sign = Math.sign(Number(position.unrealised_pnl ?? 0));
+  made.append(
+    coin,
+    element("td", "side", `${sign} ${position.side}`),
+    element("td", "number", decimal(position.size)),
+    element("td", "number", decimal(position.entry_price)),
+    element("td", "number", dollars(position.notional)),
+    profit,
+    element("td", "number", position.leverage === null ? "–" : `${position.leverage}×`),
+    asOf,
+  );
+  return made;
+}
+
+const updates = new Updates();
+const stream = new Stream(document.querySelector("#stream"), { showsTrader: false });
+const isTheirs = (event) => event.trader_address === address;
+const history = async () => (await read(`/traders/${address}/events?limit=100`)).results.reverse();
+follow(updates, stream, history, isTheirs);
+watchStatus(document.querySelector("#status"), updates);
+updates.start();
+const refresh = repeat(REFRESH_SECONDS, show);
+updates.addEventListener("trade_event", ({ detail }) => isTheirs(detail) && refresh());
