@@ -13,6 +13,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from simulator.connection import BANNER, Send
 from simulator.control import Control, OrderError
+from simulator.faults import PLAIN
 from simulator.hub import Hub
 from simulator.info import BadRequestError, InfoSource, decode
 from simulator.weights import WeightLog, row_weight
@@ -125,11 +126,8 @@ class App:
             return 429, *BROKEN[429]
         if struck and faults.rest_status:
             return faults.rest_status, *BROKEN.get(faults.rest_status, (BAD_GATEWAY, b"text/html"))
-        delay = faults.delay_seconds(self._requests) if struck else 0.0
         try:
-            reply = self._info.info(
-                request, delay_seconds=delay, empty=struck and faults.empty_accounts
-            )
+            reply = self._info.info(request, faults.view(self._requests) if struck else PLAIN)
         except BadRequestError:
             return 422, UNPROCESSABLE, b"text/plain; charset=utf-8"
         if isinstance(reply, list):

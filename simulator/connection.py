@@ -86,8 +86,12 @@ class Connection:
 
     def _deliver_faulty(self, faults: Faults, frame: str) -> None:
         count = self._frames
+        if faults.frames_delay_seconds:
+            loop = asyncio.get_running_loop()
+            loop.call_later(faults.frames_delay_seconds, self.say, frame)
+            return
         if faults.garbage_every and count % faults.garbage_every == 0:
-            self.say(GARBAGE[count // faults.garbage_every % len(GARBAGE)])
+            self.say(GARBAGE[(count // faults.garbage_every - 1) % len(GARBAGE)])
         if faults.lose_blocks_every and count % faults.lose_blocks_every == 0:
             return
         if faults.late_blocks_every and count % faults.late_blocks_every == 0:

@@ -7,12 +7,21 @@ from collections.abc import Sequence
 import msgspec
 
 
+class View(msgspec.Struct, frozen=True):
+    """How a reply shows an account: how old, how much older than it claims, or emptied."""
+
+    delay_seconds: float = 0.0
+    skew_seconds: float = 0.0
+    empty: bool = False
+
+
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The faults in force; the default is none.
 
     WebSocket faults strike all connections, or those whose ids are in `connections`; faults of
     frames strike all coins, or those in `coins`. `*_every` n: every nth frame. REST faults strike
-    every request, or each `rest_every`th, for all users or those in `rest_users`.
+    every request, or each `rest_every`th, for all users or those in `rest_users`. A delayed state
+    is old and says so; a skewed one is older than the `time` that it claims.
     """
 
     connections: tuple[int, ...] = ()
@@ -25,6 +34,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     late_blocks_by: int = 3
     duplicate_every: int = 0
     garbage_every: int = 0
+    frames_delay_seconds: float = 0.0
     drop_every_seconds: float = 0.0
     drop_code: int = 1000
 
@@ -35,6 +45,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rest_truncated: bool = False
     rest_refuse: bool = False
     rest_delay_seconds: float | tuple[float, ...] = 0.0
+    rest_skew_seconds: float = 0.0
     empty_accounts: bool = False
 
     def hits_connection(self, number: int) -> bool:
@@ -51,15 +62,16 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return False
         return count % max(1, self.rest_every) == 0
 
-    def delay_seconds(self, count: int) -> float:
-        """How old the state in the nth reply is; a sequence takes turns, so T may go back."""
-        delays = self.rest_delay_seconds
-        if isinstance(delays, Sequence):
-            return delays[count % len(delays)] if delays else 0.0
-        return delays
+    def view(self, count: int) -> View:
+        """How the nth reply shows an account; delays in a sequence take turns: T may go back."""
+        delay = self.rest_delay_seconds
+        if isinstance(delay, Sequence):
+            delay = delay[count % len(delay)] if delay else 0.0
+        return View(delay, self.rest_skew_seconds, self.empty_accounts)
 
 
 NONE = Faults()
+PLAIN = View()
 GARBAGE = (
     "{not json",
     '{"channel":"trades","data":{"coin":"BTC"}}',

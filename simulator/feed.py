@@ -7,7 +7,7 @@ from typing import Any
 
 from simulator.connection import Key
 from simulator.hub import Hub
-from simulator.info import Info
+from simulator.info import ADDRESS, FILL_ROWS, Info
 from simulator.listing import MAIN, SPOT
 from simulator.venue import Venue
 from simulator.wire import Block, encode, text, trades_frame
@@ -31,6 +31,8 @@ class LiveFeed:
             dex = subscription.get("dex")
             known = {coin.dex for coin in self._venue.coins.values()} - {SPOT}
             return {"type": kind, "dex": dex} if (dex or MAIN) in known else None
+        if kind == "userFills" and ADDRESS.fullmatch(str(subscription.get("user"))):
+            return {"type": kind, "user": str(subscription["user"]).lower()}
         return {"type": kind} if kind == "fastAssetCtxs" else None
 
     def first_frames(self, key: Key) -> list[str]:
@@ -42,6 +44,10 @@ class LiveFeed:
             return [self._bbo(subject)]
         if kind == "allMids":
             return [self._mids(subject)]
+        if kind == "userFills":
+            rows = self._info.fills(subject)
+            data = {"isSnapshot": True, "user": subject, "fills": rows[:FILL_ROWS]}
+            return [_frame(kind, data)]
         return [_frame("fastAssetCtxs", self._marks())]
 
     def publish(self, hub: Hub, block: Block) -> None:
@@ -50,6 +56,10 @@ class LiveFeed:
         if hub.has_subscribers(key):
             hub.publish(key, block.frame.decode())
         self.publish_quote(hub, block.coin)
+        for user in dict.fromkeys(user for trade in block.trades for user in trade.users):
+            if hub.has_subscribers(("userFills", user)):
+                rows = self._info.fills(user, since_ms=block.time_ms)[::-1]
+                hub.publish(("userFills", user), _frame("userFills", {"user": user, "fills": rows}))
 
     def publish_quote(self, hub: Hub, coin: str) -> None:
         """Send a coin's best bid and offer."""

@@ -12,6 +12,7 @@ import msgspec
 
 from simulator import replies
 from simulator.accounts import Account, Fill
+from simulator.faults import View
 from simulator.listing import MAIN, SPOT, Coin, meta, perp_dexs
 from simulator.venue import Venue
 from simulator.wire import text
@@ -32,7 +33,7 @@ class InfoSource(Protocol):
     def now_ms(self) -> int:
         """Exchange time."""
 
-    def info(self, request: dict[str, Any], *, delay_seconds: float, empty: bool) -> Any:
+    def info(self, request: dict[str, Any], view: View) -> Any:
         """The reply to a request; raises BadRequestError for nonsense."""
 
 
@@ -71,7 +72,7 @@ class Info:
             "userRole": self._role,
             "portfolio": self._portfolio,
             "recentTrades": self._recent_trades,
-            "userFills": lambda r: self._fills(r)[:FILL_ROWS],
+            "userFills": lambda r: self.fills(user_of(r))[:FILL_ROWS],
             "userFillsByTime": self._fills_by_time,
         }
 
@@ -80,10 +81,10 @@ class Info:
         """Exchange time."""
         return self._venue.now_ms
 
-    def info(self, request: dict[str, Any], *, delay_seconds: float, empty: bool) -> Any:
-        """The reply to a request, accounts as of `delay_seconds` ago, or emptied."""
+    def info(self, request: dict[str, Any], view: View) -> Any:
+        """The reply to a request, accounts as the view shows them."""
         if request["type"] == "clearinghouseState":
-            return self._clearinghouse_state(request, delay_seconds, empty=empty)
+            return self._clearinghouse_state(request, view)
         handler = self._handlers.get(request["type"])
         if handler is None:
             raise BadRequestError
@@ -138,17 +139,24 @@ class Info:
     def _account(self, request: dict[str, Any], dex: str = MAIN) -> Account | None:
         return self._venue.ledger.get(user_of(request), dex)
 
-    def _clearinghouse_state(
-        self, request: dict[str, Any], delay_seconds: float, *, empty: bool
-    ) -> dict[str, Any]:
+    def _clearinghouse_state(self, request: dict[str, Any], view: View) -> dict[str, Any]:
         venue = self._venue
         venue.seal()
         account = self._account(request, self._dex(request))
-        time_ms = venue.now_ms - int(delay_seconds * 1000)
-        if account is None or empty:
+        time_ms = venue.now_ms - int(view.delay_seconds * 1000)
+        if account is None or view.empty:
             return replies.empty_state(time_ms)
+        as_of_ms = time_ms - int(view.skew_seconds * 1000)
+        cash, positions = account.cash, account.positions
+        if as_of_ms < venue.now_ms:
+            cash, positions = account.at(as_of_ms)
         return replies.clearinghouse_state(
-            account, time_ms, venue.coins, venue.ledger.mark, venue.now_ms
+            cash,
+            positions,
+            venue.coins,
+            venue.ledger.mark,
+            time_ms=time_ms,
+            unified=account.unified,
         )
 
     def _spot_state(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -173,14 +181,17 @@ class Info:
         recent = self._venue.recent.get(str(request.get("coin")))
         return None if recent is None else list(islice(reversed(recent), RECENT_ROWS))
 
-    def _fills(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+    def fills(self, user: str, since_ms: int = 0) -> list[dict[str, Any]]:
         """All remembered fills of a user, newest first."""
-        user = user_of(request)
+        ledger = self._venue.ledger
         rows: list[tuple[int, int, Fill, str]] = []
-        for (address, dex), account in self._venue.ledger.accounts.items():
-            if address == user:
-                fills = (c.fill for c in account.changes if c.fill is not None)
-                rows += [(fill.time_ms, fill.oid, fill, dex) for fill in fills]
+        for dex in dict.fromkeys(coin.dex for coin in self._venue.coins.values()):
+            account = ledger.get(user, dex)
+            for change in reversed(account.changes) if account else ():
+                if change.time_ms < since_ms:
+                    break
+                if change.fill is not None:
+                    rows.append((change.fill.time_ms, change.fill.oid, change.fill, dex))
         rows.sort(key=lambda row: row[:2], reverse=True)
         return [replies.fill_row(fill, dex) for _, _, fill, dex in rows]
 
@@ -188,7 +199,7 @@ class Info:
         start, end = request.get("startTime"), request.get("endTime", 1 << 62)
         if not isinstance(start, int) or not isinstance(end, int):
             raise BadRequestError
-        rows = [row for row in self._fills(request) if start <= row["time"] <= end]
+        rows = [row for row in self.fills(user_of(request)) if start <= row["time"] <= end]
         if not request.get("reversed"):
             rows.reverse()
         return rows[:FILL_ROWS]

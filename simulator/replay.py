@@ -44,6 +44,11 @@ class Track(list[Frame]):
         """Whether everything was played."""
         return self.position >= len(self)
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of it is left to be shown."""
+        return self.done and (self.opening is None or self.started_at is not None)
+
     def due_at(self) -> float | None:
         """When the next frame is due, in seconds of the replay's clock; None: never."""
         if self.started_at is None or self.done:
@@ -127,7 +132,7 @@ class Replay:
             "mode": "replay",
             "file": self._file,
             "at_end": "loop" if self._loop else "silent",
-            "finished": all(track.done for track in self._tracks.values()),
+            "finished": all(track.finished for track in self._tracks.values()),
             "coins": list(self.coins),
             "addresses": len(self._addresses),
             "trades_total": self._trades_total,

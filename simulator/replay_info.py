@@ -9,6 +9,7 @@ from typing import Any
 
 from simulator import replies
 from simulator.accounts import ZERO
+from simulator.faults import View
 from simulator.info import RECENT_ROWS, BadRequestError, user_of
 from simulator.listing import MAIN, Coin, meta, perp_dexs
 from simulator.wire import text
@@ -49,15 +50,15 @@ class ReplayInfo:
         """Wall-clock time: a recorded account is told as of now."""
         return time.time_ns() // 1_000_000
 
-    def info(self, request: dict[str, Any], *, delay_seconds: float, empty: bool) -> Any:
-        """The reply to a request, `time` set back by `delay_seconds`, or an emptied account."""
+    def info(self, request: dict[str, Any], view: View) -> Any:
+        """The reply to a request, its `time` set back or the account emptied as the view says."""
         handler = self._handlers.get(request["type"])
         if handler is None:
             raise BadRequestError
         reply = handler(request)
         if request["type"] == "clearinghouseState":
-            at_ms = self.now_ms - int(delay_seconds * 1000)
-            return replies.empty_state(at_ms) if empty else reply | {"time": at_ms}
+            at_ms = self.now_ms - int(view.delay_seconds * 1000)
+            return replies.empty_state(at_ms) if view.empty else reply | {"time": at_ms}
         return reply
 
     def _of(self, request: dict[str, Any]) -> list[Coin]:

@@ -42,16 +42,18 @@ def empty_state(time_ms: int) -> dict[str, Any]:
 
 
 def clearinghouse_state(
-    account: Account, time_ms: int, coins: dict[str, Coin], mark: Mark, now_ms: int
+    cash: Decimal,
+    positions: dict[str, Position],
+    coins: dict[str, Coin],
+    mark: Mark,
+    *,
+    time_ms: int,
+    unified: bool,
 ) -> dict[str, Any]:
-    """The `clearinghouseState` of an account as of `time_ms`, valued at the marks of now.
+    """The `clearinghouseState` of an account, valued at the marks of now.
 
     A unified account's money stands in the spot state: here only what positions owe and are worth.
     """
-    if time_ms >= now_ms:
-        cash, positions = account.cash, account.positions
-    else:
-        cash, positions = account.at(time_ms)
     notional = sum((abs(p.size) * mark(c) for c, p in positions.items()), ZERO)
     worth = sum((p.size * mark(c) for c, p in positions.items()), ZERO)
     used = sum((abs(p.size) * mark(c) / p.leverage for c, p in positions.items()), ZERO)
@@ -62,7 +64,7 @@ def clearinghouse_state(
     )
     shown = _summary(value, notional, raw, used)
     withdrawable = max(ZERO, value - used)
-    if account.unified:
+    if unified:
         shown = _summary(ZERO, notional, -worth, used)
         withdrawable = ZERO
     return {

@@ -73,11 +73,14 @@ class Server:
     # -- life -----------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Listen; returns when requests are answered. Raises OSError if the port is taken."""
+        """Listen; returns when requests are answered. Raises OSError if the port is taken.
+
+        A server that was stopped starts again on the same port, with the same market.
+        """
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((self.config.host, self.config.port))
+            listener.bind((self.config.host, self._port))
         except OSError:
             listener.close()
             raise
@@ -98,6 +101,7 @@ class Server:
         self._uvicorn.should_exit = True
         self._thread.join(5)
         self._thread = None
+        self._ready.clear()
 
     def __enter__(self) -> Self:
         return self.start()

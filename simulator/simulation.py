@@ -113,6 +113,10 @@ class Simulator(Server):
         """The addresses of the population, the most active first."""
         return [trader.address for trader in self._live.venue.population.traders]
 
+    def makers(self) -> list[str]:
+        """The addresses of the market makers."""
+        return list(self._live.venue.population.makers)
+
     def state(self) -> dict[str, Any]:
         """Counters of the market and of the connections."""
         return self.call(lambda: self.world.state() | {"connections": self.control.connections()})

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from simulator import Simulator, SimulatorConfig
+from simulator import SimulatorConfig
 from simulator.connection import BANNER
+from simulator.server import Server
 
 START_MS = 1_790_000_000_000
 WAIT_SECONDS = 5.0
@@ -70,18 +71,24 @@ class Client:
 
 
 @contextmanager
-def client(sim: Simulator) -> Iterator[Client]:
-    with connect(sim.ws_url, compression=None, proxy=None, open_timeout=WAIT_SECONDS) as socket:
+def client(sim: Server, wait_seconds: float = WAIT_SECONDS) -> Iterator[Client]:
+    with connect(
+        sim.ws_url,
+        compression=None,
+        proxy=None,
+        open_timeout=WAIT_SECONDS,
+        close_timeout=wait_seconds,
+    ) as socket:
         one = Client(socket)
-        assert one.text() == BANNER
+        assert one.text(wait_seconds) == BANNER
         yield one
 
 
-def post(sim: Simulator, body: Any, timeout: float = WAIT_SECONDS) -> httpx.Response:
+def post(sim: Server, body: Any, timeout: float = WAIT_SECONDS) -> httpx.Response:
     return httpx.post(f"{sim.api_url}/info", json=body, timeout=timeout, trust_env=False)
 
 
-def info(sim: Simulator, kind: str, **fields: Any) -> Any:
+def info(sim: Server, kind: str, **fields: Any) -> Any:
     response = post(sim, {"type": kind} | fields)
     assert response.status_code == 200, response.text
     return response.json()

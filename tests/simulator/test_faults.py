@@ -1,0 +1,212 @@
+"""Faults on order: what goes wrong with the real exchange, and ends when told to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from simulator import Simulator
+from simulator.config import Limits
+from tests.simulator.feed_client import Client, client, info, post, small, until
+
+USER = "0x" + "12" * 20
+OTHER = "0x" + "34" * 20
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[Simulator]:
+    boundless = Limits(new_connections_per_minute=1000, connections=50, weight_per_minute=10**6)
+    with Simulator(small(limits=boundless)) as running:
+        yield running
+
+
+def watch(one: Client, *coins: str) -> None:
+    for coin in coins:
+        one.subscribe(type="trades", coin=coin)
+
+
+def live_tids(one: Client) -> list[int]:
+    return [trade["tid"] for frame in one.trades() for trade in frame]
+
+
+@pytest.mark.parametrize("code", [1000, 1006, 1011])
+def test_connections_are_dropped(sim, code):
+    with client(sim) as one:
+        watch(one, "BTC")
+        assert sim.drop(code) == 1
+        with pytest.raises(ConnectionClosed):
+            one.text()
+        assert one.socket.close_code == code
+
+
+def test_only_the_named_connections_are_dropped(sim):
+    with client(sim) as one, client(sim) as two:
+        numbers = [row["connection"] for row in sim.state()["connections"]]
+        assert sim.drop(1000, connections=(numbers[0],)) == 1
+        with pytest.raises(ConnectionClosed):
+            one.text()
+        assert two.drain() == []
+
+
+def test_random_closes_come_unannounced(sim):
+    with sim.fault(drop_every_seconds=0.02), client(sim) as one, pytest.raises(ConnectionClosed):
+        one.text()
+    with client(sim) as one:
+        watch(one, "BTC")
+
+
+def test_a_silent_connection_sends_nothing_until_the_fault_ends(sim):
+    with client(sim) as one:
+        watch(one, "BTC")
+        with sim.fault(silence=True):
+            sim.trade(USER, "BTC", "0.5")
+            one.send("ping")
+            with pytest.raises(TimeoutError):
+                one.text(timeout=0.1)
+        assert sim.trade(USER, "BTC", "0.25").trades[0].tid in live_tids(one)
+
+
+def test_a_half_open_connection_neither_reads_nor_sends_nor_closes(sim):
+    with client(sim) as one:
+        watch(one, "BTC")
+        with sim.fault(half_open=True):
+            sim.trade(USER, "BTC", "0.5")
+            one.send("subscribe", type="trades", coin="ETH")
+            with pytest.raises(TimeoutError):
+                one.text(timeout=0.1)
+            assert sim.state()["connections"][0]["subscriptions"] == 1
+        until(lambda: sim.state()["connections"][0]["subscriptions"] == 2)
+
+
+def test_a_half_open_server_accepts_and_says_nothing(sim):
+    with sim.fault(half_open=True), pytest.raises(TimeoutError), client(sim, wait_seconds=0.1):
+        pass
+
+
+def test_new_connections_are_refused(sim):
+    with (
+        sim.fault(refuse_connections=True),
+        pytest.raises((InvalidHandshake, OSError, EOFError)),
+        client(sim),
+    ):
+        pass
+    with client(sim) as one:
+        watch(one, "BTC")
+
+
+def test_garbage_goes_between_the_frames(sim):
+    with client(sim) as one:
+        watch(one, "BTC")
+        with sim.fault(garbage_every=1):
+            blocks = [sim.trade(USER, "BTC", "0.01") for _ in range(3)]
+            texts = [one.text() for _ in range(6)]
+    frames = {block.frame.decode() for block in blocks}
+    assert set(texts[1::2]) == frames
+    assert texts[0] == "{not json"
+    assert not frames & set(texts[::2])
+
+
+def test_frames_are_duplicated_lost_and_late(sim):
+    with client(sim) as one:
+        watch(one, "BTC", "ETH")
+        with sim.fault(duplicate_every=1, coins=("BTC",)):
+            doubled = sim.trade(USER, "BTC", "0.01").trades[0].tid
+            single = sim.trade(USER, "ETH", "0.01").trades[0].tid
+            assert live_tids(one) == [doubled, doubled, single]
+        with sim.fault(lose_blocks_every=1):
+            sim.trade(USER, "BTC", "0.01")
+            assert live_tids(one) == []
+        with sim.fault(frames_delay_seconds=0.05):
+            late = sim.trade(USER, "BTC", "0.01").trades[0].tid
+            assert live_tids(one) == []
+            assert one.frame()["data"][0]["tid"] == late
+    with client(sim) as one:
+        watch(one, "BTC")
+        with sim.fault(late_blocks_every=3, late_blocks_by=2):
+            tids = [sim.trade(USER, "BTC", "0.01").trades[0].tid for _ in range(5)]
+        assert live_tids(one) == [tids[0], tids[1], tids[3], tids[4], tids[2]]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(429, "null"), (500, "null"), (502, "502 Bad Gateway")]
+)
+def test_info_answers_with_errors(sim, status, body):
+    with sim.fault(rest_status=status):
+        response = post(sim, {"type": "meta"})
+    assert response.status_code == status
+    assert body in response.text
+    assert post(sim, {"type": "meta"}).status_code == 200
+
+
+def test_info_is_slow_truncated_or_refused(sim):
+    with sim.fault(rest_slow_seconds=5.0), pytest.raises(httpx.ReadTimeout):
+        post(sim, {"type": "meta"}, timeout=0.05)
+    with sim.fault(rest_truncated=True), pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        post(sim, {"type": "meta"}).json()
+    with sim.fault(rest_refuse=True), pytest.raises(httpx.TransportError):
+        post(sim, {"type": "meta"})
+
+
+def test_faults_strike_every_nth_request_or_one_user(sim):
+    with sim.fault(rest_status=500, rest_every=2):
+        codes = [post(sim, {"type": "allMids"}).status_code for _ in range(4)]
+    assert sorted(codes) == [200, 200, 500, 500]
+    with sim.fault(rest_status=500, rest_users=(USER,)):
+        assert info(sim, "clearinghouseState", user=OTHER)
+        assert post(sim, {"type": "clearinghouseState", "user": USER}).status_code == 500
+
+
+def sizes(state: dict[str, Any]) -> dict[str, str]:
+    return {row["position"]["coin"]: row["position"]["szi"] for row in state["assetPositions"]}
+
+
+def test_a_lagging_state_is_old_and_says_so(sim):
+    user = "0x" + "56" * 20
+    sim.trade(user, "BTC", "0.3")
+    sim.step(seconds=10)
+    sim.trade(user, "BTC", "0.2")
+    sim.step(seconds=1)
+    assert sizes(info(sim, "clearinghouseState", user=user)) == {"BTC": "0.5"}
+    with sim.fault(rest_delay_seconds=8):
+        state = info(sim, "clearinghouseState", user=user)
+        assert sizes(state) == {"BTC": "0.3"}
+        assert state["time"] == sim.now_ms - 8000
+    with sim.fault(rest_skew_seconds=8):
+        state = info(sim, "clearinghouseState", user=user)
+        assert sizes(state) == {"BTC": "0.3"}
+        assert state["time"] == sim.now_ms
+    with sim.fault(rest_delay_seconds=(0, 8)):
+        states = [info(sim, "clearinghouseState", user=user) for _ in range(2)]
+    assert {state["time"] for state in states} == {sim.now_ms, sim.now_ms - 8000}
+
+
+def test_an_account_can_look_empty(sim):
+    sim.trade(USER, "BTC", "0.3")
+    with sim.fault(empty_accounts=True, rest_users=(USER,)):
+        assert sizes(info(sim, "clearinghouseState", user=USER)) == {}
+    assert "BTC" in sizes(info(sim, "clearinghouseState", user=USER))
+
+
+def test_faults_end_with_their_block_even_nested(sim):
+    with sim.fault(rest_status=500):
+        with sim.fault(silence=True):
+            assert sim.hub.faults.rest_status == 500
+        assert not sim.hub.faults.silence
+    assert sim.hub.faults.rest_status == 0
+
+
+def test_a_stopped_exchange_comes_back_on_its_port():
+    sim = Simulator(small()).start()
+    url, started = sim.api_url, time.monotonic()
+    sim.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/sim/state")
+    with sim:
+        assert sim.api_url == url
+        assert info(sim, "meta")
+    assert time.monotonic() - started < 5
