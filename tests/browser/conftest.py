@@ -28,6 +28,7 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """Start Chromium."""
     path = chromium()
     if path is None:
+        assert not os.environ.get("CI"), "no Chromium in CI: .ci/run should have installed it"
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     # Playwright's synchronous interface has a loop of its own in this thread.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
