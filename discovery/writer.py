@@ -7,12 +7,13 @@ import logging
 import random
 from collections.abc import Iterable
 
-from django.db import Error, transaction
+from django.db import Error
 
 from discovery.batching import TradeQueue, sightings
 from discovery.database import DatabaseThread
 from exchange.wire import Trade
 from hlcopy.clock import utc_now
+from traders.recording import writing
 from traders.sightings import record
 
 logger = logging.getLogger(__name__)
@@ -95,5 +96,5 @@ class Writer:
 
 def _record(unknown: set[tuple[str, str]]) -> int:
     """Add the new traders in one transaction; return how many there were."""
-    with transaction.atomic():
+    with writing():
         return record(unknown, utc_now())

@@ -1,0 +1,67 @@
+"""Runs every benchmark and prints each promise with PASS or FAIL; the exit code says the same.
+
+`python -m bench claiming addresses` runs these two alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import random
+import sys
+import time
+
+from bench.measure import Promise, cpu_of_children
+from bench.server import durable_postgres
+
+ALL = ("decoding", "claiming", "addresses")
+
+
+def main() -> int:
+    """Measure; return 1 if any promise was not kept."""
+    started = time.monotonic()
+    chosen = set(sys.argv[1:]) or set(ALL)
+    if unknown := chosen - set(ALL):
+        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")
+    numbers = random.Random(1)
+    print(f"load average before: {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores")
+    with durable_postgres() as server:
+        os.environ["DATABASE_URL"] = server.database_url
+        os.environ["DJANGO_SETTINGS_MODULE"] = "hlcopy.settings"
+        promises = measure(chosen, numbers, server.pid)
+    print(f"\nload average after: {os.getloadavg()[0]:.2f}; {time.monotonic() - started:.0f} s\n")
+    for promise in promises:
+        print(promise)
+    return 0 if all(promise.kept for promise in promises) else 1
+
+
+def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[Promise]:
+    """Set Django up on the server, fill it and run one benchmark after the other."""
+    import django  # noqa: PLC0415 (its settings need the server's address)
+    from django.core.management import call_command  # noqa: PLC0415
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+    server_cpu = cpu_of_children(server_pid)
+    decoding, population, claiming, addresses = (
+        importlib.import_module(f"bench.{name}")
+        for name in ("decoding", "population", "claiming", "addresses")
+    )
+    promises: list[Promise] = []
+    if "decoding" in chosen:
+        print("\nframes to trades and traders")
+        promises += decoding.bench(numbers)
+    if chosen & {"claiming", "addresses"}:
+        print("\nloading 1,000,000 traders ...", flush=True)
+        population.load(numbers)
+    if "claiming" in chosen:
+        print("\nclaim of 50 among 1,000,000 traders")
+        promises += claiming.bench(server_cpu)
+    if "addresses" in chosen:
+        print("\nnew addresses into a table of 1,000,000 traders")
+        promises += addresses.bench(numbers, server_cpu)
+    return promises
+
+
+if __name__ == "__main__":
+    sys.exit(main())
