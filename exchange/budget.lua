@@ -30,7 +30,7 @@ elseif now < last then
   for _, member in ipairs(redis.call('ZRANGE', log, 0, -1)) do
     redis.call('ZADD', log, text(now + hold + WINDOW), member)
   end
-  local left = math.min(paused - last, LONGEST)
+  local left = paused - last
   paused = left > 0 and now + left or 0
   closed = now + shut
   redis.call('DEL', peaks)
@@ -94,11 +94,8 @@ end
 
 function operations.settle(id, weight, actual)
   local member, settled = id .. ':' .. weight, id .. ':' .. actual
-  if redis.call('ZREM', log, member) == 1 then
-    used = used - tonumber(weight)
-  elseif redis.call('ZREM', log, settled) == 1 then
-    used = used - tonumber(actual)
-  end
+  if redis.call('ZREM', log, member) == 1 then used = used - tonumber(weight) end
+  if redis.call('ZREM', log, settled) == 1 then used = used - tonumber(actual) end
   if tonumber(actual) > 0 then
     redis.call('ZADD', log, text(now + WINDOW), settled)
     used = used + tonumber(actual)

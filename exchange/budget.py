@@ -100,7 +100,7 @@ class Budget:
             # Nobody knows how long ago the entries really were: as if all were reserved now.
             until = now + self.rules.hold_ms + WINDOW_MS
             self.entries = dict.fromkeys(self.entries, until)
-            left = min(self.paused - self.last, LONGEST_PAUSE_SECONDS * 1000)
+            left = self.paused - self.last
             self.paused = now + left if left > 0 else 0
             self.closed = now + self.rules.closed_ms
             self.peaks.clear()

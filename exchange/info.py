@@ -203,7 +203,7 @@ async def _read(response: httpx.Response) -> bytes:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise TransportError("the reply is compressed, which we did not ask for")
     parts = bytearray()
-    async for part in response.aiter_raw():
+    async for part in response.aiter_bytes():
         parts += part
         if len(parts) > MAX_REPLY_BYTES:
             raise TransportError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")

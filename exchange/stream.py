@@ -226,34 +226,36 @@ class Stream:
             yield
         finally:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError, WebSocketException):
-                await task
+            # Not `await task`, which cannot tell its cancellation from ours.
+            await asyncio.wait([task])
 
     async def _take_care(self, connection: ClientConnection, watch: Liveness) -> None:
-        while True:
-            now = self._now()
-            if watch.is_dead(now):
-                # No closing handshake: a half-open peer would never answer it.
-                self._cause = f"silent for {now - watch.last_frame_at:.0f} s"
-                return
-            if watch.wants_ping(now):
-                await connection.send(PING, text=True)
-            live = {s.coin or "" for s in self.subscriptions.live if s.type == "trades"}
-            silent = watch.silent_coin(live, now)
-            if silent is not None:
-                self._note(f"{silent} silent: subscribing to it again")
-                self.subscriptions.renew(silent)
-            message = self.subscriptions.next_message(now)
-            if message is not None:
-                await connection.send(message, text=True)
-                self._show(connected=True)
-            self._stirred.clear()
-            look_again = self._patience.ping_after / 15
-            pause = min(self.subscriptions.wait(self._now()) or look_again, look_again)
-            # Not wait_for(): before Python 3.12 it can swallow a cancellation.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stirred.wait()
+        # A connection lost while sending is the reader's to notice.
+        with contextlib.suppress(OSError, WebSocketException):
+            while not watch.is_dead(now := self._now()):
+                await self._send_due(connection, watch, now)
+                self._stirred.clear()
+                look_again = self._patience.ping_after / 15
+                pause = min(self.subscriptions.wait(self._now()) or look_again, look_again)
+                # Not wait_for(): before Python 3.12 it can swallow a cancellation.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._stirred.wait()
+            # The connection is aborted: a half-open peer would never answer a closing handshake.
+            self._cause = f"silent for {now - watch.last_frame_at:.0f} s"
+
+    async def _send_due(self, connection: ClientConnection, watch: Liveness, now: float) -> None:
+        if watch.wants_ping(now):
+            await connection.send(PING, text=True)
+        live = {s.coin or "" for s in self.subscriptions.live if s.type == "trades"}
+        silent = watch.silent_coin(live, now)
+        if silent is not None:
+            self._note(f"{silent} silent: subscribing to it again")
+            self.subscriptions.renew(silent)
+        message = self.subscriptions.next_message(now)
+        if message is not None:
+            await connection.send(message, text=True)
+            self._show(connected=True)
 
     def _opened(self) -> None:
         self._cause = ""

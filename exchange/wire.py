@@ -9,7 +9,8 @@ Protocol: docs/wire.md, after the exchange's documentation, "Websocket / Subscri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -156,9 +157,13 @@ _text = msgspec.json.Decoder(str)
 
 def decode_frame(raw: bytes | str) -> Frame:
     """The frame that one WebSocket message carries; raises ``WireError``, and nothing else."""
-    try:
-        return _decode(raw.encode() if isinstance(raw, str) else raw)
     # msgspec's own errors and those of bad UTF-8 are ValueErrors; deep nesting is a RecursionError.
+    try:
+        data = raw.encode() if isinstance(raw, str) else raw
+        try:
+            return _decode(data)
+        except (ValueError, RecursionError):
+            return _rescue(data)
     except (ValueError, RecursionError) as error:
         raise WireError(f"bad frame: {numbers.printable(str(error))}") from error
 
@@ -186,17 +191,24 @@ def mids(prices: dict[str, Any]) -> dict[str, Decimal]:
 
 def _trades_frame(data: msgspec.Raw) -> TradesFrame:
     """All trades of ``data``: typed in one go, or one by one where that fails."""
-    bad = 0
-    wires: list[_Trade]
     try:
-        wires = _trades.decode(data)
+        return _collect(_trades.decode(data))
     except (ValueError, RecursionError):
-        wires = []
-        for row in _rows.decode(data):
-            try:
-                wires.append(_trade.decode(row))
-            except (ValueError, RecursionError):
-                bad += 1
+        return _one_by_one(_rows.decode(data))
+
+
+def _one_by_one(rows: Iterable[bytes | msgspec.Raw]) -> TradesFrame:
+    wires = []
+    bad = 0
+    for row in rows:
+        try:
+            wires.append(_trade.decode(row))
+        except (ValueError, RecursionError):
+            bad += 1
+    return _collect(wires, bad)
+
+
+def _collect(wires: list[_Trade], bad: int = 0) -> TradesFrame:
     trades: list[Trade] = []
     for wire in wires:
         try:
@@ -210,6 +222,20 @@ def _trades_frame(data: msgspec.Raw) -> TradesFrame:
             continue
         trades.append(trade)
     return TradesFrame(trades[0].coin if trades else "", tuple(trades), bad)
+
+
+def _rescue(raw: bytes) -> TradesFrame:
+    """A trades frame in which one trade spoils the JSON of all: a NaN, a lone surrogate, bad UTF-8.
+
+    The standard library's reader forgives these, so the other trades are saved.
+    """
+    frame = json.loads(raw.decode("utf-8", "replace"), parse_constant=lambda _: None)
+    if not isinstance(frame, dict) or frame.get("channel") != "trades":
+        raise ValueError("not JSON")
+    rows = frame.get("data")
+    if not isinstance(rows, list):
+        raise ValueError("trades without a list")
+    return _one_by_one(json.dumps(row).encode() for row in rows)
 
 
 def _read(wire: _Trade) -> Trade:

@@ -147,6 +147,15 @@ def test_delay_and_slewing_are_not_taken_for_a_step(budget):
         assert budget.reserve(f"hour {hour}", 1, "host", boot) == GRANTED
 
 
+def test_small_steps_do_not_add_up_unseen(budget):
+    boot = 5_000
+    assert budget.reserve("a", 1, "host", boot) == GRANTED
+    budget.now += 900
+    assert budget.reserve("b", 1, "host", boot) == GRANTED
+    budget.now += 900
+    assert budget.reserve("c", 1, "host", boot) == Answer(Status.SUSPECT, 801)
+
+
 def test_429_pauses_everybody_and_longer_each_time(budget):
     budget.reserve("a", 100)
     waits = []

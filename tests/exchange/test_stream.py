@@ -224,6 +224,19 @@ async def test_it_keeps_trying_while_nobody_listens():
     assert not socket.state.connected
 
 
+async def test_it_stops_whenever_it_is_told_to():
+    """While connecting, reading, losing a connection or waiting: no cancellation is swallowed."""
+
+    async def serve(connection):
+        await connection.close()
+
+    async with exchange(serve) as url:
+        for turns in range(60):
+            async with asyncio.timeout(2), reading(stream(url)):
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+
+
 def test_a_wrong_url_is_refused_at_once():
     with pytest.raises(InvalidURI):
         stream("https://api.hyperliquid.xyz/ws")

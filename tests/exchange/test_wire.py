@@ -116,6 +116,28 @@ def test_a_bad_trade_never_costs_its_neighbours(changes):
     assert frame.bad == 1
 
 
+SPOILT = [
+    b"NaN",
+    b"-Infinity",
+    b"1e400",
+    b"9" * 4_000,
+    b'"\\ud800"',
+    b'"\xff"',
+    b'"\\u0000"',
+    b"[[[[]]]]",
+]
+
+
+@pytest.mark.parametrize("spoilt", SPOILT, ids=lambda raw: repr(raw[:10]))
+@pytest.mark.parametrize("key", [b"px", b"hash", b"coin", b"tid", b"new"])
+def test_a_trade_that_spoils_the_json_costs_at_most_itself(spoilt, key):
+    raw = trades(trade(tid=1), trade(tid=2), trade(tid=3))
+    middle = raw.replace(b'"tid": 2', b'"tid": 2, "%s": %s' % (key, spoilt))
+    frame = decode(middle)
+    assert {read.tid for read in frame.trades} >= {1, 3}
+    assert len(frame.trades) + frame.bad == 3
+
+
 @pytest.mark.parametrize("row", [None, 7, "text", [], {}, {"coin": "BTC"}], ids=repr)
 def test_a_row_that_is_no_trade_is_counted(row):
     frame = decode(trades(row, trade()))
@@ -187,7 +209,7 @@ HOSTILE = [
     b'{"channel":7}',
     b'{"channel":"trades"}',
     b'{"channel":"trades","data":{}}',
-    b'{"channel":"trades","data":[NaN]}',
+    b'{"channel":"bbo","data":NaN}',
     b'{"channel":"trades","data":"' + b"x" * 100_000 + b'"}',
     b'{"channel":"trades","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     b'{"channel":"bbo","data":{"coin":"BTC","time":1e400,"bbo":[null,null]}}',
