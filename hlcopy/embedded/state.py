@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from hlcopy.configuration import ConfigurationError
 from hlcopy.embedded.account import can_reach, database_account
 from hlcopy.supervisor.children import MARK
 
@@ -60,11 +61,18 @@ def data_directory(environ: Mapping[str, str]) -> Path:
 
 
 def read_state(directory: Path) -> EmbeddedState | None:
-    """Return the state kept in a data directory, or None before the first start."""
+    """Return the state kept in a data directory, or None before the first start.
+
+    Raises ConfigurationError where it belongs to another account.
+    """
     try:
         stored = json.loads((directory / STATE_FILE).read_text())
     except FileNotFoundError:
         return None
+    except PermissionError:
+        raise ConfigurationError(
+            [f"HLCOPY_DATA: {directory} belongs to another account; choose another folder"]
+        ) from None
     return EmbeddedState(**stored)
 
 
