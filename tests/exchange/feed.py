@@ -85,5 +85,6 @@ async def reading(stream: Stream) -> AsyncIterator[list[Received]]:
         yield got
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
