@@ -12,6 +12,7 @@ import msgspec
 
 from simulator import replies
 from simulator.accounts import Account, Fill
+from simulator.behaviour import HLP_MAKERS, LIQUIDATOR
 from simulator.faults import View
 from simulator.listing import MAIN, SPOT, Coin, meta, perp_dexs
 from simulator.venue import Venue
@@ -168,10 +169,9 @@ class Info:
         return "unifiedAccount" if account is not None and account.unified else "default"
 
     def _role(self, request: dict[str, Any]) -> dict[str, str]:
-        account = self._account(request)
-        if account is None:
-            return {"role": "missing"}
-        return {"role": "vault" if account.exempt else "user"}
+        if user_of(request) in {LIQUIDATOR, *HLP_MAKERS}:
+            return {"role": "vault"}
+        return {"role": "user" if self._account(request) else "missing"}
 
     def _portfolio(self, request: dict[str, Any]) -> list[list[Any]]:
         account = self._account(request)

@@ -37,8 +37,8 @@ class Ledger:
         """An account that exists."""
         return self.accounts.get((address, dex))
 
-    def account(self, address: str, dex: str = MAIN, *, leverage: int = 5) -> Account:
-        """An account, opened if need be."""
+    def account(self, address: str, dex: str, time_ms: int, *, leverage: int = 5) -> Account:
+        """An account, opened if need be; vaults bring money from the main dex to another."""
         found = self.accounts.get((address, dex))
         if found is None:
             main = self.accounts.get((address, MAIN))
@@ -48,7 +48,7 @@ class Ledger:
                 found.created_ms = main.created_ms
             self.accounts[address, dex] = found
             if main is not None and main.exempt and main.cash > 2 * BUILDER_DEPOSIT:
-                self.transfer(main, found, BUILDER_DEPOSIT, found.created_ms)
+                self.transfer(main, found, BUILDER_DEPOSIT, time_ms)
         return found
 
     def open_vault(self, address: str, deposit: Decimal, time_ms: int, history: int) -> Account:
@@ -79,7 +79,7 @@ class Ledger:
             (buyer, size, buyer_takes),
             (seller, -size, not buyer_takes),
         ):
-            account = self.account(address, coin.dex)
+            account = self.account(address, coin.dex, time_ms)
             rate = ZERO if method == "backstop" else TAKER_FEE if crossed else MAKER_FEE
             fee = (price * size * rate).quantize(MICRO, ROUND_HALF_EVEN)
             self._oid += 1
@@ -164,7 +164,7 @@ class Ledger:
             crossed=True,
             dir=reason,
         )
-        self._settle(self.account(address, coin.dex), coin, delta, price, fill)
+        self._settle(self.account(address, coin.dex, time_ms), coin, delta, price, fill)
 
     def transfer(self, source: Account, target: Account, amount: Decimal, time_ms: int) -> None:
         """Money from one account to another: a withdrawal and a deposit (negative: reversed)."""

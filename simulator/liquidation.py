@@ -111,7 +111,7 @@ class Liquidations:
     def _finish(self, account: Account, method: str, time_ms: int) -> None:
         """The vault takes what margin is left after a backstop, and makes up for a loss."""
         self._queued.discard((account.address, account.dex))
-        vault = self._ledger.account(LIQUIDATOR, account.dex)
+        vault = self._ledger.account(LIQUIDATOR, account.dex, time_ms)
         left = account.cash
         if not account.positions and (left < 0 or method == "backstop"):
             self._ledger.transfer(account, vault, left, time_ms)

@@ -115,18 +115,18 @@ class Live:
             while self.venue.due_ms <= wall_ms and played < BURST:
                 self._publish(self.venue.next_block())
                 played += 1
+            self.venue.now_ms = max(self.venue.now_ms, int(wall_ms))
             now = time.monotonic()
             if now >= quotes_at:
                 quotes_at = now + QUOTE_SECONDS
-                self._quote(int(wall_ms))
+                self._quote()
             if now >= mids_at and self._hub is not None:
                 mids_at = now + MIDS_SECONDS
                 self.source.publish_mids(self._hub)
             await asyncio.sleep(0 if played == BURST else 0.005)
 
-    def _quote(self, wall_ms: int) -> None:
-        """Quotes change without trades too: `bbo` is a clock even in a quiet market."""
-        self.venue.now_ms = max(self.venue.now_ms, wall_ms)
+    def _quote(self) -> None:
+        """Quotes come without trades too: `bbo` is a clock even in a quiet market."""
         if self._hub is None:
             return
         for kind, coin in list(self._hub.subscribers):

@@ -57,7 +57,7 @@ def level_prices(
 
 def funded(ledger: Ledger, trader: Trader, coin: Coin, time_ms: int) -> Account:
     """The trader's account in the coin's dex; who has run out of money deposits again."""
-    account = ledger.account(trader.address, coin.dex, leverage=trader.leverage)
+    account = ledger.account(trader.address, coin.dex, time_ms, leverage=trader.leverage)
     if not account.positions and account.cash < MIN_NOTIONAL * 2:
         account.deposit(trader.wealth_usd + max(-account.cash, ZERO), time_ms)
     return account

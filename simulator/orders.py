@@ -57,7 +57,7 @@ class Orders:
             raise OrderError("a user cannot trade with itself")
         for party in (address, other):
             if party is not None and self._venue.ledger.get(party, market.dex) is None:
-                self._venue.ledger.account(party, market.dex).exempt = True
+                self._venue.ledger.account(party, market.dex, self._venue.now_ms).exempt = True
         self._venue.open_block(market)
         trades = self._venue.order(
             address,
@@ -88,7 +88,7 @@ class Orders:
         delta = _number(size)
         if address == other:
             raise OrderError("a user cannot be its own counterparty")
-        self._venue.ledger.account(address, market.dex)
+        self._venue.ledger.account(address, market.dex, self._venue.now_ms)
         time_ms = self._venue.open_block(market)
         self._venue.ledger.shift(address, market, delta, time_ms, reason)
         self._venue.ledger.shift(other, market, -delta, time_ms, reason)
@@ -97,7 +97,7 @@ class Orders:
     def deposit(self, user: str, amount: Number, dex: str = MAIN) -> AccountTruth:
         """Money into an account; a negative amount is a withdrawal."""
         address = _address(user)
-        account = self._venue.ledger.account(address, dex)
+        account = self._venue.ledger.account(address, dex, self._venue.now_ms)
         account.deposit(_number(amount), self._venue.now_ms)
         return self.truth(address, dex)
 

@@ -20,6 +20,7 @@ REPLAY_TRADES = 30
 MAKER_DEPOSIT, VAULT_DEPOSIT = Decimal(60_000_000), Decimal(400_000_000)
 MAKER_HISTORY = 4_000
 CASH_FLOW_CHANCE = 0.01
+SAME_MS_PACE = 2.0  # slower markets never share a ms: their times do not depend on who asks /info
 RECENT_SECONDS = 600.0  # the replay of every coin stems from the last ten minutes of the warm-up
 
 
@@ -65,7 +66,9 @@ class Venue:
             self.ledger.open_vault(address, MAKER_DEPOSIT, self.now_ms, MAKER_HISTORY)
         self.ledger.open_vault(LIQUIDATOR, VAULT_DEPOSIT, self.now_ms, MAKER_HISTORY)
         for trader in self.population.traders:
-            account = self.ledger.account(trader.address, leverage=trader.leverage)
+            account = self.ledger.account(
+                trader.address, MAIN, self.now_ms, leverage=trader.leverage
+            )
             account.unified = trader.unified
             account.created_ms = self.now_ms - int(self.rng.expovariate(1 / 150) * 86_400_000)
             account.deposit(trader.wealth_usd, self.now_ms)
@@ -150,6 +153,8 @@ class Venue:
     # -- the crowd ----------------------------------------------------------------------------
 
     def _block_of(self, coin: Coin) -> Block:
+        if self._pace >= SAME_MS_PACE:
+            self.seal()
         self._clock = max(self._clock, self._due)
         self._due = self._clock + self.rng.expovariate(1.0) * self._pace
         time_ms = self.open_block(coin)
@@ -223,7 +228,7 @@ class Venue:
         trader = self.population.anyone()
         if trader is None:
             return
-        account = self.ledger.account(trader.address, MAIN, leverage=trader.leverage)
+        account = self.ledger.account(trader.address, MAIN, time_ms, leverage=trader.leverage)
         part = Decimal(f"{self.rng.uniform(0.05, 0.4):.3f}")
         profit = account.cash - account.deposits + account.withdrawals
         free = account.value(self.ledger.mark) - account.notional(self.ledger.mark) / 2

@@ -137,3 +137,12 @@ def test_a_connection_that_nothing_was_sent_to_is_closed():
         with pytest.raises(ConnectionClosedOK):
             one.text()
         assert one.socket.close_code == 1000
+
+
+def test_too_many_messages_are_answered_with_an_error():
+    with Simulator(small(limits=Limits(messages_per_minute=2))) as sim, client(sim) as one:
+        one.subscribe(type="trades", coin="BTC")
+        one.send("ping")
+        assert one.frame() == {"channel": "pong"}
+        one.send("ping")
+        assert one.frame() == {"channel": "error", "data": "Too many messages"}
