@@ -86,8 +86,24 @@ def assert_book_is_true(sim: Simulator, dexes: tuple[str, ...] = ("",)) -> None:
             if dex in ledger.floors:
                 _assert_positions(sim, ledger.trader, dex, ledger.floors[dex])
             _assert_events(sim, ledger.trader, dex)
-    numbers = sorted(PositionEvent.objects.values_list("id", flat=True))
+    assert_log_is_whole()
+
+
+def assert_log_is_whole() -> None:
+    """Check that the log's numbers have no gap and that its chains lead to the positions."""
+    sizes: dict[tuple[int, str], Decimal] = {}
+    numbers = []
+    for event in PositionEvent.objects.order_by("id"):
+        chain = (event.trader_id, event.coin)
+        assert sizes.get(chain, event.size_before) == event.size_before, event
+        sizes[chain] = event.size_after
+        numbers.append(event.pk)
     assert numbers == list(range(1, len(numbers) + 1))
+    held = {
+        (trader_id, coin): size
+        for trader_id, coin, size in Position.objects.values_list("trader_id", "coin", "size")
+    }
+    assert {chain: held.get(chain, Decimal(0)) for chain in sizes} == sizes
 
 
 def _assert_positions(sim: Simulator, trader: Trader, dex: str, floor_ms: int) -> None:

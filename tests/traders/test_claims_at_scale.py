@@ -51,7 +51,7 @@ def test_a_claim_neither_sorts_nor_scans_the_table(crowd):
         assert f"Index Scan using {index}" in plan
         assert "Sort" not in plan
         assert "Seq Scan" not in plan
-    # The 1000 and the 50 leased ones are looked at; those that back off are in another index and are not.
+    # The 1050 leased ones are looked at; those that back off are in another index and are not.
     assert "Rows Removed by Filter: 1050\n" in rotation
 
 
