@@ -6,7 +6,6 @@ Frames that are not JSON stand as `text` instead of `frame`. Recordings of other
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import logging
 import time
@@ -61,8 +60,10 @@ class Recorder:
         self._path = path
         self._gzip = path.suffix == ".gz"
         self._stopped = False
-        self._file: BinaryIO = path.open("a+b")
-        self._file.truncate(whole_bytes(self._file, is_gzip=self._gzip))
+        if path.is_file():
+            with path.open("r+b") as file:
+                file.truncate(whole_bytes(file, is_gzip=self._gzip))
+        self._file = path.open("ab", buffering=0)
         self._waiting: list[bytes] = []
 
     def add(self, socket: int, raw: bytes) -> None:
@@ -71,10 +72,9 @@ class Recorder:
             return
         now = time.time_ns()
         try:
-            # What is not one JSON value on one line would break the file's own lines.
             _whole.decode(raw)
-            if b"\n" in raw:
-                raise msgspec.DecodeError
+            if b"\n" in raw or raw != raw.strip():
+                raise ValueError("not exactly one value on one line")
             line = _Ours(recv_ns=now, socket=socket, frame=msgspec.Raw(raw))
         except (ValueError, RecursionError):
             line = _Ours(recv_ns=now, socket=socket, text=raw.decode("utf-8", "replace"))
@@ -88,9 +88,10 @@ class Recorder:
         if not self._waiting:
             return
         lines, self._waiting = b"".join(self._waiting), []
+        rest = memoryview(gzip.compress(lines, 3) if self._gzip else lines)
         try:
-            self._file.write(gzip.compress(lines, 3) if self._gzip else lines)
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
         except OSError as failure:
             self._stopped = True
             logger.error("recording stopped: %s: %s", self._path, failure.strerror)
@@ -98,8 +99,7 @@ class Recorder:
     def close(self) -> None:
         """Flush and close."""
         self.flush()
-        with contextlib.suppress(OSError):
-            self._file.close()
+        self._file.close()
 
 
 def whole_bytes(file: BinaryIO, *, is_gzip: bool) -> int:
