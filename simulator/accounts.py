@@ -162,6 +162,11 @@ class Account:
         self.funding -= paid
         self.positions[coin] = msgspec.structs.replace(position, funding=position.funding + paid)
 
+    def remembers(self, time_ms: int) -> bool:
+        """Whether history reaches back to a time."""
+        forgets = len(self.changes) == self.changes.maxlen
+        return not forgets or self.changes[0].time_ms <= time_ms
+
     def at(self, time_ms: int) -> tuple[Decimal, dict[str, Position]]:
         """Cash and positions as they were at the end of `time_ms` (as far as history reaches)."""
         cash, positions = self.cash, dict(self.positions)

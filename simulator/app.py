@@ -144,7 +144,7 @@ class App:
             status = 200
         except OrderError as exc:
             reply, status = {"error": str(exc)}, 400
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, LookupError) as exc:
             reply, status = {"error": str(exc)}, 400
         await _respond(send, status, encode(reply), b"application/json")
 

@@ -45,7 +45,7 @@ class Orders:
     ) -> Block:
         """Let a user take: a signed size at the book's (or the given) price, as one block.
 
-        Users named here need no money and are never liquidated unless ordered.
+        A user who is new here needs no money and is never liquidated unless ordered.
         """
         market, address, delta = self._coin(coin), _address(user), _number(size)
         if market.delisted:
@@ -55,9 +55,9 @@ class Orders:
         other = _address(counterparty) if counterparty else None
         if address == other:
             raise OrderError("a user cannot trade with itself")
-        for party in (address, other):
-            if party is not None and self._venue.ledger.get(party, market.dex) is None:
-                self._venue.ledger.account(party, market.dex, self._venue.now_ms).exempt = True
+        self._meet(address, market)
+        if other is not None:
+            self._meet(other, market)
         self._venue.open_block(market)
         trades = self._venue.order(
             address,
@@ -68,6 +68,11 @@ class Orders:
             price=None if price is None else _number(price),
         )
         return self._close(market, trades)
+
+    def _meet(self, address: str, coin: Coin) -> None:
+        """Open the account of a stranger, who then needs no money and is never liquidated."""
+        if self._venue.ledger.get(address, coin.dex) is None:
+            self._venue.ledger.account(address, coin.dex, self._venue.now_ms).exempt = True
 
     def _close(self, coin: Coin, trades: list[Trade]) -> Block:
         block = self._venue.close_block(coin, trades)
@@ -88,7 +93,8 @@ class Orders:
         delta = _number(size)
         if address == other:
             raise OrderError("a user cannot be its own counterparty")
-        self._venue.ledger.account(address, market.dex, self._venue.now_ms)
+        self._meet(address, market)
+        self._meet(other, market)
         time_ms = self._venue.open_block(market)
         self._venue.ledger.shift(address, market, delta, time_ms, reason)
         self._venue.ledger.shift(other, market, -delta, time_ms, reason)

@@ -34,11 +34,13 @@ class AccountTruth(msgspec.Struct, frozen=True):
 def account_truth(
     address: str, dex: str, ledger: Ledger, at_ms: int | None, now_ms: int
 ) -> AccountTruth:
-    """The truth about one account; an unknown one is flat."""
+    """The truth about one account; an unknown one is flat. LookupError: too long ago to tell."""
     account = ledger.get(address, dex)
     time_ms = now_ms if at_ms is None else at_ms
     if account is None:
         return AccountTruth(address, dex, time_ms)
+    if not account.remembers(time_ms):
+        raise LookupError(f"the history of {address} does not reach back to {time_ms}")
     cash, positions = account.at(time_ms)
     unrealised = sum((p.size * ledger.mark(c) - p.cost for c, p in positions.items()), ZERO)
     return AccountTruth(

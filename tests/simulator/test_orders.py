@@ -182,3 +182,20 @@ def test_other_processes_order_and_ask_over_http(sim):
     httpx.delete(f"{sim.api_url}/sim/faults")
     assert httpx.get(f"{sim.api_url}/sim/state").json()["mode"] == "live"
     assert httpx.post(f"{sim.api_url}/info", json={"type": "meta"}).status_code == 200
+
+
+def test_what_is_too_long_ago_is_refused_instead_of_invented():
+    with Simulator(small(history_per_account=3)) as sim:
+        times = [sim.trade(LONG, "BTC", "0.1", counterparty=MAKER).time_ms for _ in range(5)]
+        assert sim.truth(LONG, at_ms=times[3]).positions == {"BTC": Decimal("0.4")}
+        with pytest.raises(LookupError, match="does not reach back"):
+            sim.truth(LONG, at_ms=times[1])
+        query = {"user": LONG, "at_ms": str(times[1])}
+        assert httpx.get(f"{sim.api_url}/sim/truth", params=query).status_code == 400
+
+
+def test_a_stranger_whose_position_is_moved_is_left_alone(sim):
+    sim.move(LONG, "BTC", "5")
+    sim.set_price("BTC", 30_000)
+    sim.step(300)
+    assert sim.truth(LONG).positions == {"BTC": 5}
