@@ -25,6 +25,7 @@ LOOK_EVERY_SECONDS = 1.0
 WINDOW_SECONDS = 0.005
 HEARTBEAT_SECONDS = 15
 STALL_SECONDS = 10.0
+JOIN_WITHIN_SECONDS = 5
 STALLED = 4008
 
 
@@ -53,11 +54,19 @@ class Listener:
 class Hub:
     """Reads new events as they are committed and serves all listeners."""
 
-    def __init__(self, log: EventLog, catch_up: EventLog) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        catch_up: EventLog,
+        *,
+        ring: int = RING,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
         """`log` follows the head; `catch_up` serves listeners that fell out of the ring."""
         self._log = log
         self._catch_up = catch_up
-        self._ring = push.Ring(RING)
+        self._stall_seconds = stall_seconds
+        self._ring = push.Ring(ring)
         self._state = push.LogState(epoch="", head=0, oldest=1)  # nothing seen yet
         self._listeners: set[Listener] = set()
         self._wake = asyncio.Event()
@@ -95,7 +104,7 @@ class Hub:
         """
         self.start()
         try:
-            await asyncio.wait_for(self._ready.wait(), STALL_SECONDS / 2)
+            await asyncio.wait_for(self._ready.wait(), JOIN_WITHIN_SECONDS)
         except TimeoutError:
             raise LogAwayError("the event log cannot be read") from None
         state = self._present()
@@ -231,7 +240,7 @@ class Hub:
             now = asyncio.get_running_loop().time()
             for listener in list(self._listeners):
                 since = listener.writing_since
-                if since is not None and now - since > STALL_SECONDS:
+                if since is not None and now - since > self._stall_seconds:
                     logger.info("hub closed=%d cursor=%d", STALLED, listener.cursor)
                     self.leave(listener)
                     self._spawn(listener.stalled(STALLED))

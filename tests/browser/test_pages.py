@@ -128,7 +128,7 @@ def test_an_empty_book_says_what_happens_next(book, services, browser):
     try:
         visit = Visit(browser, viewport={"width": 1440, "height": 900})
         visit.page.goto(server.url)
-        visit.page.wait_for_selector("text=No traders yet")
+        visit.page.wait_for_selector("text=as soon as the exchange can be reached")
         visit.page.wait_for_selector("text=No events yet")
         visit.page.wait_for_selector("text=Exchange feed not started")
         assert visit.page.is_visible("text=Simulated exchange.")

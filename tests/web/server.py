@@ -81,7 +81,7 @@ class WebServer:
     def get(self, path: str) -> tuple[int, dict[str, object]]:
         """Return status and JSON of a path, status 0 where nobody answers."""
         try:
-            with urlopen(self.url + path, timeout=5) as response:
+            with urlopen(self.url + path, timeout=15) as response:
                 return response.status, json.load(response)
         except OSError as failure:
             if (status := getattr(failure, "code", 0)) and hasattr(failure, "read"):

@@ -3,7 +3,18 @@
 import { read, repeat } from "./api.js";
 import { watchStatus } from "./status.js";
 import { Stream, follow, newestEvents } from "./stream.js";
-import { ago, copyButton, dateAndTime, dollars, element, traderLink, UNKNOWN, write } from "./text.js";
+import {
+  UNKNOWN,
+  ago,
+  copyButton,
+  count,
+  dateAndTime,
+  dollars,
+  element,
+  fact,
+  traderLink,
+  write,
+} from "./text.js";
 import { Updates } from "./updates.js";
 
 const PAGE = matchMedia("(max-width: 700px)").matches ? 10 : 25;
@@ -20,7 +31,7 @@ const range = panel.querySelector(".range");
 const rows = new Map();
 let offset = 0;
 let asked = null;
-let feedIsThere = true;
+let feedIsThere = null;
 
 async function showTraders() {
   asked?.abort();
@@ -52,7 +63,8 @@ function draw(page, prefix) {
     if (body.children[place] !== row) body.insertBefore(row, body.children[place] ?? null);
   });
   const last = offset + page.results.length;
-  write(range, page.count ? `${offset + 1}–${last} of ${page.count.toLocaleString("en-US")}` : "");
+  write(range, page.count ? `${offset + 1}–${last} of ${count(page.count)}` : "");
+  if (!prefix) fact("traders", count(page.count));
   previous.disabled = page.previous === null;
   next.disabled = page.next === null;
   empty.hidden = page.results.length > 0;
@@ -61,6 +73,7 @@ function draw(page, prefix) {
 
 function emptyText(prefix) {
   if (prefix) return `No trader's address begins with ${prefix}.`;
+  if (feedIsThere === null) return "Loading…";
   if (!feedIsThere) return "No traders yet: they appear as soon as the exchange can be reached.";
   return "No traders yet. Everyone who trades from now on appears here, usually within seconds.";
 }
@@ -109,6 +122,14 @@ const stream = new Stream(document.querySelector("#stream"));
 follow(updates, stream, newestEvents);
 watchStatus(document.querySelector("#status"), updates, (readiness) => {
   feedIsThere = readiness?.feed?.connected ?? false;
+  write(empty, emptyText(search.value.trim()));
+  const tracked = readiness?.tracking?.last_tracked_at ?? null;
+  const age = readiness?.feed?.last_block_age_seconds ?? null;
+  fact("tracked", ago(tracked), tracked);
+  fact("block", ago(age === null ? null : new Date(Date.now() - age * 1000)));
 });
+for (const news of ["connection", "reset", "trade_event"]) {
+  updates.addEventListener(news, () => fact("events", count(updates.after)));
+}
 updates.start();
 repeat(REFRESH_SECONDS, showTraders);

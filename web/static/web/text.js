@@ -26,6 +26,11 @@ export function decimal(text) {
   return fraction ? `${grouped}.${fraction}` : grouped;
 }
 
+/** A number of things. */
+export function count(number) {
+  return number.toLocaleString("en-US");
+}
+
 /** A sum of money, rounded for the eye. */
 export function dollars(text) {
   if (text === null) return UNKNOWN;
@@ -72,6 +77,13 @@ export function element(name, className = "", text = "") {
 /** Set the text only where it differs, so that nothing flickers and selections survive. */
 export function write(node, text) {
   if (node.textContent !== text) node.textContent = text;
+}
+
+/** Fill in one of the facts above the tables; the exact time, if there is one, is its title. */
+export function fact(name, text, iso = null) {
+  const value = document.querySelector(`[data-fact="${name}"]`);
+  write(value, text);
+  if (iso) value.title = dateAndTime(iso);
 }
 
 /** A link to a trader's page: short to read, whole in its title. */

@@ -3,7 +3,7 @@
 import { read, repeat } from "./api.js";
 import { watchStatus } from "./status.js";
 import { Stream, follow } from "./stream.js";
-import { ago, copyButton, dateAndTime, decimal, dollars, element, gain, write } from "./text.js";
+import { ago, copyButton, dateAndTime, decimal, dollars, element, fact, gain, write } from "./text.js";
 import { Updates } from "./updates.js";
 
 const REFRESH_SECONDS = 5;
@@ -20,8 +20,9 @@ async function show() {
     write(refusal, "");
     fact("value", dollars(trader.account_value));
     fact("first", ago(trader.first_seen_at), trader.first_seen_at);
-    fact("tracked", trader.last_tracked_at ? ago(trader.last_tracked_at) : "waiting", trader.last_tracked_at);
-    fact("complete", trader.complete_as_of ? ago(trader.complete_as_of) : "unknown", trader.complete_as_of);
+    const { last_tracked_at: tracked, complete_as_of: complete } = trader;
+    fact("tracked", tracked ? ago(tracked) : "waiting", tracked);
+    fact("complete", complete ? ago(complete) : "unknown", complete);
     body.replaceChildren(...trader.positions.map(row));
     empty.hidden = trader.positions.length > 0;
     write(
@@ -33,12 +34,6 @@ async function show() {
   } catch (failure) {
     write(refusal, failure.message);
   }
-}
-
-function fact(name, text, iso = null) {
-  const value = document.querySelector(`[data-fact="${name}"]`);
-  write(value, text);
-  if (iso) value.title = dateAndTime(iso);
 }
 
 function row(position) {
