@@ -23,7 +23,7 @@ from hlcopy.embedded.state import (
     port_is_free,
     random_port,
 )
-from hlcopy.supervisor.children import MARK, stop_left_behind
+from hlcopy.supervisor.children import MARK, end_all_with
 from hlcopy.supervisor.program import Program, read_procfile
 from hlcopy.supervisor.record import LOCK_FILE, read_record
 from hlcopy.supervisor.supervisor import Supervisor
@@ -79,7 +79,6 @@ def decide(
         "PORT": str(settings.port),
         "PATH": f"{programs}{os.pathsep}{environ.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
-        MARK: str(directory),
     }
     return Plan(directory, environment, settings.host, settings.port, demo, replay, simulator_port)
 
@@ -145,7 +144,7 @@ def _nothing_spent(plan: Plan) -> bool:
 
 def _data_services(plan: Plan, say: Callable[[str], None]) -> list[Program]:
     """Return the embedded services that this start needs, ready to run."""
-    ended = stop_left_behind(plan.directory)
+    ended = end_all_with(MARK, str(plan.directory))
     if ended:
         say(f"ended {len(ended)} processes that an earlier life left running")
     if plan.demo:

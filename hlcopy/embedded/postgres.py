@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hlcopy.embedded.account import can_reach, database_account
-from hlcopy.embedded.state import EmbeddedServiceError, EmbeddedState, service_environment
+from hlcopy.embedded.state import SERVICE_ENVIRONMENT, EmbeddedServiceError, EmbeddedState
 from hlcopy.supervisor.children import popen_options
 from hlcopy.supervisor.program import Program
 
@@ -70,7 +70,7 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
     return Program(
         name="postgres",
         command=(str(programs.directory / "postgres"), "-D", str(cluster), *options),
-        environment=service_environment(directory),
+        environment=SERVICE_ENVIRONMENT,
         # Fast shutdown, which does not wait for clients; immediate where nothing is kept.
         stop_signal=signal.SIGQUIT if throw_away else signal.SIGINT,
         stop_seconds=60,  # it writes a checkpoint
@@ -216,7 +216,7 @@ def _run(
         text=True,
         check=False,
         cwd="/",
-        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"},
+        env=SERVICE_ENVIRONMENT,
         **popen_options(death_signal=signal.SIGKILL, account=account),
     )
     if done.returncode:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from hlcopy.configuration import ConfigurationError
 from hlcopy.embedded.account import can_reach, database_account
-from hlcopy.supervisor.children import MARK
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# The whole environment of an embedded service: nothing of ours, no secret.
+SERVICE_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 STATE_FILE = "embedded.json"
 
 
@@ -99,11 +100,6 @@ def ensure_state(directory: Path) -> EmbeddedState:
     if state != kept:
         _write_privately(directory / STATE_FILE, json.dumps(asdict(state), indent=1))
     return state
-
-
-def service_environment(directory: Path) -> dict[str, str]:
-    """Return the whole environment of an embedded service: nothing of ours, and the mark."""
-    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC", MARK: str(directory)}
 
 
 def demo_directory(directory: Path) -> Path:

@@ -10,7 +10,7 @@ import signal
 import socket
 from pathlib import Path
 
-from hlcopy.embedded.state import EmbeddedServiceError, EmbeddedState, service_environment
+from hlcopy.embedded.state import SERVICE_ENVIRONMENT, EmbeddedServiceError, EmbeddedState
 from hlcopy.supervisor.program import Program
 
 # noeviction: an evicting policy would drop queued jobs. The title stays as it was started, so that
@@ -50,7 +50,7 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
     return Program(
         name="valkey",
         command=(str(find_program()), str(file)),
-        environment=service_environment(directory),
+        environment=SERVICE_ENVIRONMENT,
         stop_signal=signal.SIGKILL if throw_away else signal.SIGTERM,
         is_ready=lambda _pid: answers(state.valkey_port, state.valkey_password),
     )

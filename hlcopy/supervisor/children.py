@@ -7,14 +7,17 @@ import ctypes
 import os
 import pwd
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Every child inherits it: how a later life finds what an earlier one left behind.
+# Every child inherits both: the data directory, by which a later life finds what an earlier one
+# left behind, and the one life of one supervisor.
 MARK = "HLCOPY_SUPERVISED"
+LIFE = "HLCOPY_LIFE"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
@@ -50,29 +53,48 @@ def _die_with(parent: int, death_signal: signal.Signals) -> Callable[[], None]:
     return ask_the_kernel
 
 
-def left_behind(directory: Path) -> Iterator[int]:
-    """Yield the pids of processes that an earlier supervisor of this data directory started.
+def running_with(variable: str, value: str) -> Iterator[int]:
+    """Yield the pids of processes that were started with this environment variable.
 
-    They are known by their inherited environment, never by name; where there is no /proc, or it
-    belongs to somebody else, nothing is yielded.
+    So our own are known: by what they inherited, never by name. Where there is no /proc, or a
+    process belongs to somebody else, nothing is yielded.
     """
-    mark = f"{MARK}={directory}".encode()
+    wanted = f"{variable}={value}".encode()
     for entry in Path("/proc").glob("[0-9]*"):
         if int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
                 yield int(entry.name)
 
 
-def stop_left_behind(directory: Path, patience_seconds: float = 8) -> list[int]:
-    """End what an earlier life of this data directory left running; return the pids."""
-    pids = list(left_behind(directory))
+def end_all_with(variable: str, value: str, patience_seconds: float = 8) -> list[int]:
+    """End such processes, by TERM and in the end by KILL; return the pids that were there."""
+    pids = list(running_with(variable, value))
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in left_behind(directory):
-            with contextlib.suppress(ProcessLookupError):
+        for pid in running_with(variable, value):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
         give_up_at = time.monotonic() + patience_seconds
-        while any(left_behind(directory)) and time.monotonic() < give_up_at:
+        while any(running_with(variable, value)) and time.monotonic() < give_up_at:
             time.sleep(0.05)
     return pids
+
+
+@contextlib.contextmanager
+def guarded(life: str, patience_seconds: float) -> Iterator[int]:
+    """Within the block a guardian lives, which ends all children of this life if we are killed.
+
+    A child's death signal asks it to end; the guardian sees that it does. Yields its pid.
+    """
+    command = (sys.executable, "-I", "-S", __file__, life, str(patience_seconds))
+    with subprocess.Popen(  # noqa: S603 (ourselves)
+        command, stdin=subprocess.PIPE, start_new_session=True, env={}, cwd="/"
+    ) as guardian:
+        yield guardian.pid  # leaving closes the pipe: the guardian looks around and ends
+
+
+if __name__ == "__main__":
+    # Standard input is a pipe that nobody writes to; it ends when the supervisor does.
+    sys.stdin.read()
+    end_all_with(LIFE, sys.argv[1], float(sys.argv[2]))

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hlcopy.supervisor.children import popen_options
@@ -30,6 +30,7 @@ class Patience:
     longest_delay: float = 15
     healthy_after: float = 60
     look: float = 0.02
+    guardian: float = 8
 
 
 class Keeper:
@@ -40,9 +41,13 @@ class Keeper:
         program: Program,
         console: Console,
         patience: Patience,
+        marks: Mapping[str, str],
         changed: Callable[[], None],
     ) -> None:
-        """Prepare to keep `program` alive; `changed` is called when its record changes."""
+        """Prepare to keep `program` alive; `changed` is called when its record changes.
+
+        `marks` join the program's environment.
+        """
         self.program = program
         self.restarts = 0
         self.last_error = ""
@@ -51,6 +56,7 @@ class Keeper:
         self.failures_in_a_row = 0
         self._console = console
         self._patience = patience
+        self._environment = {**program.environment, **marks}
         self._changed = changed
         self._process: asyncio.subprocess.Process | None = None
         self._since = time.time()
@@ -114,7 +120,7 @@ class Keeper:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
-                env=dict(self.program.environment),
+                env=self._environment,
                 cwd=self.program.working_directory,
                 limit=LONGEST_LINE,
                 **popen_options(

@@ -26,6 +26,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One supervisor's life."""
 
     supervisor_pid: int
+    guardian_pid: int
     url: str
     demo: bool
     started: float  # seconds since 1970

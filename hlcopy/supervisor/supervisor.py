@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterable
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hlcopy.supervisor.children import LIFE, MARK, guarded
 from hlcopy.supervisor.console import Console
 from hlcopy.supervisor.keeper import FINE, Keeper, Patience
 from hlcopy.supervisor.program import Program
@@ -56,6 +58,9 @@ class Supervisor:
         self._patience = patience or Patience()
         self._started = time.time()
         self._signalled = 0.0
+        self._guardian_pid = 0
+        self._life = secrets.token_hex(8)
+        self._marks = {MARK: str(directory), LIFE: self._life}
         self._groups: list[Group] = []
         self._stopping = asyncio.Event()
 
@@ -64,6 +69,11 @@ class Supervisor:
 
         What `start` raises is raised again once everything has been stopped.
         """
+        with guarded(self._life, self._patience.guardian) as self._guardian_pid:
+            await self._run(start)
+
+    async def _run(self, start: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> None:
+        """Start, wait for a signal, stop."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
@@ -109,7 +119,7 @@ class Supervisor:
 
     async def run_once(self, program: Program) -> None:
         """Run a program to its end; raises StartError if it fails."""
-        keeper = Keeper(program, self.console, self._patience, self._write)
+        keeper = Keeper(program, self.console, self._patience, self._marks, self._write)
         task = asyncio.create_task(keeper.live_once())
         group = self._new_group(needed=False)
         group.tasks[keeper] = task
@@ -126,7 +136,7 @@ class Supervisor:
 
     def _keep(self, program: Program, group: Group) -> Keeper:
         """Start one program and keep it alive."""
-        keeper = Keeper(program, self.console, self._patience, self._write)
+        keeper = Keeper(program, self.console, self._patience, self._marks, self._write)
         group.tasks[keeper] = asyncio.create_task(keeper.keep())
         return keeper
 
@@ -175,6 +185,7 @@ class Supervisor:
         """Write the record; a full disk must not end the supervisor."""
         record = RunRecord(
             supervisor_pid=os.getpid(),
+            guardian_pid=self._guardian_pid,
             url=self._url,
             demo=self._demo,
             started=self._started,

@@ -13,23 +13,22 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from hlcopy.supervisor.children import MARK, stop_left_behind
+from hlcopy.supervisor.children import MARK, end_all_with
 from hlcopy.supervisor.console import Console
 from hlcopy.supervisor.keeper import Patience
 from hlcopy.supervisor.program import Program, read_procfile
 from hlcopy.supervisor.record import take_lock
 from hlcopy.supervisor.supervisor import StartError, Supervisor
 
-PATIENCE = Patience(first_delay=0.05, longest_delay=0.2, healthy_after=60)
+PATIENCE = Patience(first_delay=0.05, longest_delay=0.2, healthy_after=60, guardian=0.3)
 
 
 def programs(folder: Path, name: str) -> list[Program]:
     """Read one Procfile of the folder; its programs stop within half a second or are killed."""
     file = folder / name
-    environment = dict(os.environ) | {MARK: str(folder)}
     text = file.read_text() if file.exists() else ""
     return [
-        replace(each, stop_seconds=0.5) for each in read_procfile(text, environment, str(folder))
+        replace(each, stop_seconds=0.5) for each in read_procfile(text, os.environ, str(folder))
     ]
 
 
@@ -55,7 +54,7 @@ def main(folder: Path) -> int:
     if lock is None:
         return 4
     with lock:
-        stop_left_behind(folder, patience_seconds=0.3)
+        end_all_with(MARK, str(folder), patience_seconds=0.3)
         supervisor = Supervisor(folder, Console(sys.stdout), url="here", patience=PATIENCE)
         try:
             asyncio.run(supervisor.run(lambda it: start(folder, it)))

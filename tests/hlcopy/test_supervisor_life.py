@@ -111,9 +111,17 @@ def test_a_killed_supervisor_takes_its_programs_with_it(life: Life) -> None:
     wait_for(lambda: alive(life.folder, "one", "two") == [])
 
 
-def test_the_next_life_ends_what_outlived_a_killed_supervisor(life: Life) -> None:
+def test_a_killed_supervisor_takes_even_a_deaf_program_with_it(life: Life) -> None:
     process = life.begin("deaf: " + DEAF.format("deaf"))
     wait_for(lambda: alive(life.folder, "deaf"))
+    process.kill()
+    wait_for(lambda: alive(life.folder, "deaf") == [])
+
+
+def test_the_next_life_ends_what_outlived_supervisor_and_guardian(life: Life) -> None:
+    process = life.begin("deaf: " + DEAF.format("deaf"))
+    wait_for(lambda: alive(life.folder, "deaf"))
+    os.kill(life.record.guardian_pid, signal.SIGKILL)
     process.kill()
     process.wait()
     assert alive(life.folder, "deaf") == ["deaf"]  # it ignores TERM, so it has survived

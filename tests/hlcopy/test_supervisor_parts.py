@@ -21,6 +21,7 @@ from hlcopy.supervisor.record import (
 
 RECORD = RunRecord(
     supervisor_pid=7,
+    guardian_pid=6,
     url="http://127.0.0.1:8000/",
     demo=False,
     started=0.0,

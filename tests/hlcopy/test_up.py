@@ -19,7 +19,7 @@ import pytest
 
 from hlcopy.embedded import read_state
 from hlcopy.embedded.state import CHECKOUT, random_port
-from hlcopy.supervisor.children import left_behind, stop_left_behind
+from hlcopy.supervisor.children import MARK, end_all_with, running_with
 from hlcopy.supervisor.record import ProgramRecord, read_record
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(180)]
@@ -99,7 +99,7 @@ def installation() -> Iterator[Installation]:
         if installation.process is not None:
             installation.process.kill()
             installation.process.wait()
-        stop_left_behind(installation.demo_data, patience_seconds=1)
+        end_all_with(MARK, str(installation.demo_data), patience_seconds=1)
 
 
 def test_the_demo_runs_is_shown_and_stops(installation: Installation) -> None:
@@ -117,7 +117,7 @@ def test_the_demo_runs_is_shown_and_stops(installation: Installation) -> None:
     stopped = installation.command("stop")
     assert "stopped http://" in stopped.stdout
     assert process.wait(5) == 0
-    assert list(left_behind(installation.demo_data)) == []
+    assert list(running_with(MARK, str(installation.demo_data))) == []
     assert installation.command("status").returncode == 3
 
 
@@ -147,7 +147,7 @@ def test_a_killed_supervisor_leaves_nothing_behind(installation: Installation) -
     process = installation.begin()
     process.kill()
     process.wait()
-    wait_for(lambda: not list(left_behind(installation.demo_data)), seconds=30)
+    wait_for(lambda: not list(running_with(MARK, str(installation.demo_data))), seconds=30)
     state = read_state(installation.demo_data)
     assert state is not None
     assert not answers(state.postgres_port)
