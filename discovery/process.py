@@ -20,6 +20,7 @@ from discovery.recording import Recorder
 from discovery.sockets import ConnectionLog, FrameIntake, Socket
 from discovery.status import StatusLine
 from discovery.writer import Writer
+from exchange.liveness import Patience
 from exchange.stream import Stream
 from exchange.wire import AllMids
 from hlcopy.clock import utc_now
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 #: Each socket's row is at most one second old.
 REPORT_SECONDS = 0.8
 COIN_LIST_SECONDS = 60
+#: Without PostgreSQL the sockets subscribe all the same.
+ASK_SECONDS = 3
 HOUSEKEEPING_SECONDS = 600
 STATUS_SECONDS = 10
 #: Connections of this process begin at least so far apart: the coins stay covered by the others.
@@ -69,6 +72,7 @@ class Discovery:
         permit: Callable[[], Awaitable[None]] | None = None,
         recorder: Recorder | None = None,
         status: StatusLine | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """Take the settings; connect nothing yet."""
         self.queue = TradeQueue()
@@ -76,8 +80,11 @@ class Discovery:
         self._plan = CoinPlan(coins, sockets=sockets, started_seconds=time.monotonic())
         self._choice = Choice((), {})
         self._news = asyncio.Event()
+        # The list has been read, or cannot be.
+        self._asked = asyncio.Event()
         self._recorder = recorder
         self._status = status
+        self._patience = patience
         self._database = DatabaseThread("coverage")
         self._turns = Turns(permit)
         process = f"{socket.gethostname()[:50]}:{os.getpid()}-{secrets.token_hex(2)}"
@@ -113,6 +120,7 @@ class Discovery:
             wanted=(),
             on_state=ConnectionLog(name),
             permit=self._turns,
+            patience=self._patience,
             tap=None if recorder is None else lambda raw: recorder.add(number, raw),
         )
         return Socket(name, stream, FrameIntake(self.writer.offer, self._mids), utc_now())
@@ -124,6 +132,8 @@ class Discovery:
     async def _choose(self) -> None:
         """Subscribe to what is listed, again at every piece of news."""
         skipped: dict[str, str] = {}
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._asked.wait(), ASK_SECONDS)
         while True:
             choice = self._plan.choose(time.monotonic())
             news = choice.skipped.items() - skipped.items()
@@ -146,7 +156,8 @@ class Discovery:
         while True:
             with contextlib.suppress(Error):
                 self._plan.listed(await self._database.run(_listed_coins))
-                self._news.set()
+            self._asked.set()
+            self._news.set()
             await asyncio.sleep(COIN_LIST_SECONDS)
 
     async def _report(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from discovery.status import StatusLine
+from exchange.liveness import Patience
 from hlcopy.clock import utc_now
 from simulator import Simulator
 from simulator.faults import Faults
@@ -129,3 +131,39 @@ def test_its_rows_stay_young_without_a_trade_and_tell_what_happened(transactiona
     assert after.since_at > before.since_at
     assert "1000" in after.last_error
     assert after.newest_block_ms is not None
+
+
+@pytest.mark.parametrize("fault", [Faults(silence=True), Faults(half_open=True)], ids=str)
+def test_a_socket_that_says_nothing_is_replaced_and_nobody_is_lost(transactional_db, sim, fault):
+    with discovering(sim, patience=Patience(ping_after=0.3, reconnect_after=0.6)):
+        until(lambda: covering("BTC", "ETH"))
+        sim.set_faults(fault)
+        meanwhile = sim.trade(address(1), "BTC", "1")
+        until(lambda: FeedSocket.objects.filter(reconnects__gte=1).count() == 2, "new sockets")
+        sim.set_faults(Faults())
+        until(lambda: known(users(meanwhile)), "who traded meanwhile")
+        until(lambda: covering("BTC", "ETH"))
+
+
+def test_an_exchange_that_refuses_and_comes_back_is_carried_again(transactional_db, sim):
+    with discovering(sim):
+        until(lambda: covering("BTC", "ETH"))
+        sim.set_faults(Faults(refuse_connections=True))
+        sim.drop(1006)
+        until(lambda: FeedSocket.objects.filter(connected=False, coins=[]).count() == 2)
+        meanwhile = sim.trade(address(1), "BTC", "1")
+        sim.set_faults(Faults())
+        until(lambda: covering("BTC", "ETH"))
+        until(lambda: known(users(meanwhile)))
+
+
+def test_the_status_line_tells_where_it_stands(transactional_db, sim):
+    lines: list[str] = []
+    with discovering(sim) as discovery:
+        status = StatusLine(lines.append)
+        until(lambda: covering("BTC", "ETH"))
+        traders = Trader.objects.count()
+        status.show(discovery.sockets, discovery.writer, 2)
+
+    assert lines[0].startswith("discovery: 2/2 sockets, 2/2 coins, ")
+    assert f"{traders} new traders" in lines[0]
