@@ -14,12 +14,11 @@ from hlcopy.periodic import database_now, periodic
 from hlcopy.slots import until_next
 from traders import coins, tracking
 
-configuration: Configuration = settings.CONFIGURATION
 #: A pass ends so long before the next slot begins, or a tenth of its interval where that is less.
 MARGIN_SECONDS = 2
 
 
-@periodic(seconds=configuration.tracking_interval_seconds)
+@periodic(seconds=settings.CONFIGURATION.tracking_interval_seconds)
 def track_traders() -> dict[str, object]:
     """Run one pass of batched tracking over the traders that are due."""
     return asdict(async_to_sync(track)(seconds_left()))
@@ -27,13 +26,14 @@ def track_traders() -> dict[str, object]:
 
 def seconds_left() -> float:
     """Return how long a pass may take that begins now."""
-    interval = configuration.tracking_interval_seconds
+    interval = settings.CONFIGURATION.tracking_interval_seconds
     left = until_next(database_now(), interval).total_seconds()
     return max(0.0, left - min(MARGIN_SECONDS, interval / 10))
 
 
 async def track(seconds: float) -> tracking.Summary:
     """Run a pass with the configured exchange and its shared budget."""
+    configuration: Configuration = settings.CONFIGURATION
     limits = tracking.Limits(
         batch_size=configuration.tracking_batch_size,
         weight=configuration.tracking_weight_per_pass,

@@ -44,7 +44,7 @@ def test_a_trader_whose_account_cannot_be_had_backs_off_alone(sim, fault):
     make_due()
     run(sim)
 
-    row.refresh_from_db()
+    row = Trader.objects.get(address=failing)
     assert (row.failures, row.retry_at, row.last_error) == (0, None, "")
     assert_book_is_true(sim)
 
