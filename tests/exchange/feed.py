@@ -25,10 +25,10 @@ SHORT = Patience(ping_after=0.05, reconnect_after=0.2, coin_after=0.3, healthy_a
 
 
 @contextlib.asynccontextmanager
-async def exchange(handler: Handler) -> AsyncIterator[str]:
+async def exchange(handler: Handler, **options: Any) -> AsyncIterator[str]:
     """The URL of a server that handles each connection with ``handler``."""
     server: Server
-    async with serve(handler, "127.0.0.1", 0, compression=None) as server:
+    async with serve(handler, "127.0.0.1", 0, compression=None, **options) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         yield f"ws://127.0.0.1:{port}/ws"
 

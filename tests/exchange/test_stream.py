@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import InvalidURI
 
 from exchange import wire
-from exchange.stream import StreamState
+from exchange.stream import MAX_FRAME_BYTES, StreamState
 from tests.exchange.feed import BTC, ETH, SHORT, answers, exchange, obey, reading, stream, until
 from tests.exchange.frames import trade, trades
 
@@ -59,6 +59,59 @@ async def test_it_comes_back_after_a_normal_close_and_marks_the_replay_again():
         await until(lambda: len(frames_of(got, wire.TradesFrame)) >= 3)
     assert all(received.replay for received in frames_of(got, wire.TradesFrame))
     assert socket.counts.reconnects >= 2
+
+
+async def _close_1011(connection):
+    await connection.close(1011)
+
+
+async def _reset(connection):
+    connection.transport.abort()
+
+
+async def _too_large(connection):
+    await connection.send("x" * (MAX_FRAME_BYTES + 1))
+
+
+async def _cut_in_a_frame(connection):
+    connection.transport.write(b"\x81\x7e\x01\x00half a frame")
+    connection.transport.close()
+
+
+async def _break_the_protocol(connection):
+    connection.transport.write(b"\xff\x00")
+    await connection.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "lose", [_close_1011, _reset, _too_large, _cut_in_a_frame, _break_the_protocol]
+)
+async def test_it_comes_back_however_the_connection_is_lost(lose):
+    lost: list[int] = []
+
+    async def serve(connection):
+        if len(lost) < 2:
+            lost.append(1)
+            await lose(connection)
+        else:
+            await obey(connection)
+
+    async with exchange(serve) as url, reading(socket := stream(url)):
+        await until(lambda: socket.state.live == {BTC})
+    assert socket.counts.reconnects == 2
+
+
+async def test_it_knocks_again_when_the_handshake_is_refused():
+    knocks: list[int] = []
+
+    def refuse(connection, _request):
+        knocks.append(1)
+        return connection.respond(429, "slow down") if len(knocks) < 3 else None
+
+    async with exchange(obey, process_request=refuse) as url, reading(socket := stream(url)):
+        await until(lambda: socket.state.live == {BTC})
+    assert "429" in socket.state.last_error
+    assert socket.counts.connects == 1
 
 
 async def test_it_survives_a_banner_garbage_and_unknown_channels():
