@@ -8,4 +8,5 @@ from django.urls import path
 from web.consumers import UpdatesConsumer
 from web.gate import gate
 
-websocket = gate(URLRouter([path("ws/v1/updates", UpdatesConsumer.as_asgi())]))
+routes = [path("ws/v1/updates", UpdatesConsumer.as_asgi())]
+websocket = gate(URLRouter(routes))

@@ -89,9 +89,7 @@ def test_an_open_server_sends_browsers_to_the_login_and_refuses_the_rest(client,
 
 
 @pytest.mark.django_db
-def test_an_open_server_shows_its_pages_after_a_login(
-    client, settings, django_user_model
-):
+def test_an_open_server_shows_its_pages_after_a_login(client, settings, django_user_model):
     opened(settings)
     client.force_login(django_user_model.objects.create_user("anna"))
 
