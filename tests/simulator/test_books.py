@@ -165,3 +165,19 @@ def test_a_frozen_position_cannot_be_changed_behind_the_ledger():
     with pytest.raises(AttributeError):
         OPENED.size = Decimal(1)  # type: ignore[misc]
     assert msgspec.structs.replace(OPENED, size=Decimal(2)).size == 2
+
+
+def test_the_ruined_are_liquidated_in_the_order_of_the_block():
+    venue = Venue(small(traders=0))
+    coin = venue.coins["BTC"]
+    victims = [f"0x{number:040x}" for number in range(1, 13)]
+    venue.open_block(coin)
+    trades = [
+        trade for user in victims for trade in venue.order(user, coin, Decimal("0.1"), parts=1)
+    ]
+    venue.close_block(coin, trades)
+    venue.liquidations.look(trades, coin)
+    order = []
+    while (block := venue.liquidations.take(venue)) is not None:
+        order += [user for user in block.trades[0].users if user in victims]
+    assert order == victims

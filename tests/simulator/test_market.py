@@ -23,9 +23,13 @@ DIGEST = """
 import hashlib
 from simulator.config import SimulatorConfig
 from simulator.venue import Venue
-venue = Venue(SimulatorConfig(seed={seed}, traders=60, start_ms={start}, warmup_trades=300))
+venue = Venue(
+    SimulatorConfig(
+        seed={seed}, traders=300, start_ms={start}, warmup_trades=900, volatility=5.0, speed=3000.0
+    )
+)
 digest = hashlib.sha256()
-for _ in range(400):
+for _ in range(1500):
     digest.update(venue.next_block().frame)
 print(digest.hexdigest())
 """

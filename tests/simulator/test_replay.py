@@ -56,6 +56,7 @@ def record(folder: Path, write: Any = flat) -> Path:
         write(1.5, "trades", [trade(7, coin="xyz:NEW", users=(C, A))]),
         write(2, "bbo", bbo),
         write(3, "trades", [trade(3)]),
+        write(3.5, "trades", [trade(8, coin="xyz:NEW", users=(C, A))]),
         write(4, "trades", [trade(4), trade(5)]),
     ]
     path = folder / "frames.jsonl.gz"
@@ -79,6 +80,7 @@ def test_both_wrappers_are_read(tmp_path, write):
         ("trades", "BTC"),
         ("trades", "xyz:NEW"),
         ("trades", "BTC"),
+        ("trades", "xyz:NEW"),
         ("trades", "BTC"),
     ]
     assert json.loads(frames[0].text) == {"channel": "trades", "data": [trade(1), trade(2)]}
@@ -106,9 +108,11 @@ def test_the_recorded_replay_comes_first_and_the_rest_at_its_pace(tmp_path):
         assert one.trades() == two.trades() == [[trade(4), trade(5)]]
         assert sim.state()["finished"] is False
         one.subscribe(type="trades", coin="xyz:NEW")
-        sim.step(seconds=100)
-        assert sim.state()["finished"] is True
+        sim.step(seconds=1.9)
         assert one.trades() == []
+        sim.step(seconds=0.2)
+        assert [frame[0]["tid"] for frame in one.trades()] == [8]
+        assert sim.state()["finished"] is True
 
 
 def test_a_loop_plays_the_same_frames_again(tmp_path):
