@@ -45,6 +45,7 @@ class Plan:
     demo: bool
     replay: Path | None
     simulator_port: int
+    services_only: bool
 
     @property
     def reachable_host(self) -> str:
@@ -59,7 +60,12 @@ class Plan:
 
 
 def decide(
-    environ: Mapping[str, str], *, demo: bool, replay: Path | None, port: int | None
+    environ: Mapping[str, str],
+    *,
+    demo: bool = False,
+    replay: Path | None = None,
+    port: int | None = None,
+    services_only: bool = False,
 ) -> Plan:
     """Settle a start from the environment and the options; raises ConfigurationError."""
     environment = dict(environ)
@@ -80,7 +86,16 @@ def decide(
         "PATH": f"{programs}{os.pathsep}{environ.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
     }
-    return Plan(directory, environment, settings.host, settings.port, demo, replay, simulator_port)
+    return Plan(
+        directory=directory,
+        environment=environment,
+        host=settings.host,
+        port=settings.port,
+        demo=demo,
+        replay=replay,
+        simulator_port=simulator_port,
+        services_only=services_only,
+    )
 
 
 def web_port_is_free(plan: Plan) -> bool:
@@ -103,6 +118,9 @@ async def start(plan: Plan, supervisor: Supervisor) -> None:
         supervisor.start_needed(services),
         supervisor.run_once(_own_command(plan, "prepare", *options)),
     )
+    if plan.services_only:
+        say("the data services are up; nothing else is started")
+        return
     procfile = (CHECKOUT / "Procfile").read_text()
     # One by one, the page first: side by side all of them would be slow to start.
     await supervisor.start(

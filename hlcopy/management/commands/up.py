@@ -30,6 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="against the bundled simulator")
         parser.add_argument("--replay", type=Path, metavar="FILE", help="demo of recorded frames")
         parser.add_argument("--port", type=int, help="of the web server (setting PORT)")
+        parser.add_argument(
+            "--services-only", action="store_true", help="no process of the Procfile (to restore)"
+        )
 
     def handle(self, **options: object) -> None:
         """Refuse what cannot work, then run until INT, TERM or HUP."""
@@ -41,6 +44,7 @@ class Command(BaseCommand):
             demo=bool(options["demo"]) or replay is not None,
             replay=Path(str(replay)).resolve() if replay is not None else None,
             port=port if isinstance(port, int) else None,
+            services_only=bool(options["services_only"]),
         )
         prepare_directory(plan.directory)
         lock = take_lock(plan.directory)
