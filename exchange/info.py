@@ -31,6 +31,8 @@ MAX_REPLY_BYTES = 8 * 1024 * 1024
 #: holds an unanswered reservation for as long (`Rules.hold_seconds`).
 ATTEMPT_SECONDS = 15
 TIMEOUTS = httpx.Timeout(10, connect=3, pool=3)
+#: More requests at once than this wait for a connection, and fail after the pool's 3 s.
+MAX_CONNECTIONS = 128
 
 
 class Permit(Protocol):
@@ -83,7 +85,7 @@ class InfoClient:
             trust_env=not is_loopback(base_url),
             # Uncompressed, so that the size cap holds for what is kept in memory too.
             headers={"Accept-Encoding": "identity", "User-Agent": "hlcopy"},
-            limits=httpx.Limits(max_connections=64, keepalive_expiry=60),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=60),
         )
 
     async def __aenter__(self) -> Self:

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
-from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from exchange import weights
-from exchange.info import InfoClient
 from exchange.replies import CoinMeta
-from hlcopy.clock import utc_now
 from traders.models import Coin
 
 REFRESH_AFTER = timedelta(minutes=10)
-META_WEIGHT = weights.most("meta")
 
 
 def configured_dexes(wishes: Iterable[str]) -> tuple[str, ...]:
@@ -27,11 +22,10 @@ def configured_dexes(wishes: Iterable[str]) -> tuple[str, ...]:
 
 def due_dexes(dexes: Iterable[str]) -> list[str]:
     """Return the dexes whose list is older than ten minutes, or missing."""
-    since = utc_now() - REFRESH_AFTER
     fresh = set(
         Coin.objects.values("dex")
         .annotate(newest=Max("updated_at"))
-        .filter(newest__gt=since)
+        .filter(newest__gt=Now() - REFRESH_AFTER)
         .values_list("dex", flat=True)
     )
     return [dex for dex in dexes if dex not in fresh]
@@ -66,9 +60,3 @@ def store(dex: str, listed: Collection[CoinMeta]) -> None:
             unique_fields=["name"],
             update_fields=["dex", "size_decimals", "max_leverage", "is_delisted", "updated_at"],
         )
-
-
-async def refresh(info: InfoClient, dex: str) -> None:
-    """Fetch one dex's list (weight 20) and write it; raises ExchangeError with nothing written."""
-    listed = await info.meta(dex)
-    await sync_to_async(store)(dex, listed)

@@ -14,32 +14,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TypeVar
 
 import psycopg
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError
 
-from exchange import weights
 from exchange.errors import BudgetClosed, ExchangeError, RateLimited, TransportError
 from exchange.info import InfoClient
 from exchange.replies import AccountState
 from hlcopy.clock import utc_now
 from hlcopy.periodic import database_now
-from traders import claims, coins, recording
+from traders import claims, recording
 from traders.claims import Batch, Claim
+from traders.fetching import REQUESTS_IN_FLIGHT, STATE_WEIGHT, Fetching
 from traders.recording import Recorded
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
-STATE_WEIGHT = weights.most("clearinghouseState")
-#: As many as InfoClient has connections: 500 replies that take 8 s each fit into 75 s.
-REQUESTS_IN_FLIGHT = 64
 #: So many failed requests without a reply in between are the exchange's failure.
 UNREACHABLE_AFTER = 10
 #: A lease outlives its pass by this: what is just being recorded is not claimed by others.
@@ -106,70 +99,86 @@ class _Pass:
     """The state of one pass."""
 
     def __init__(self, info: InfoClient, limits: Limits) -> None:
-        self._info = info
         self._limits = limits
-        self._ends_at = time.monotonic() + limits.seconds
+        self._fetching = Fetching(info)
         self._summary = Summary()
+        self._ends_at = time.monotonic() + limits.seconds
+        # The weight of the accounts that were claimed.
         self._given_out = 0
-        self._aborted = ""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._fetching: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
         self._released: list[Claim] = []
         # Whose request failed, until a reply shows that the exchange is there.
         self._doubtful: list[tuple[Claim, TransportError]] = []
-        self._size_decimals: dict[str, int] = {}
-        self._relisted: set[str] = set()
 
     async def run(self) -> Summary:
         """Claim, fetch and record until there is a reason to stop."""
-        started = time.monotonic()
+        summary, started = self._summary, time.monotonic()
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(self._limits.seconds, self._abort, "deadline")
-        reason = ""
-        before = await self._database(database_now)
-        if before is not None and await self._refresh_coins():
-            reason = await self._claim_batches(before)
+        reason = await self._claim_batches()
         await self._until_open(below=1)
         deadline.cancel()
-        if self._doubtful and not self._summary.traders_ok:
+        if self._doubtful and not summary.traders_ok:
             self._abort(f"unreachable: {_short(self._doubtful[0][1])}")
-        self._released += [claim for claim, _ in self._doubtful]
-        await self._database(claims.release, self._released)
-        self._summary.traders_released = len(self._released)
-        self._summary.stopped_because = self._aborted or reason
-        self._summary.seconds = round(time.monotonic() - started, 3)
-        return self._summary
+        self._released += (claim for claim, _ in self._doubtful)
+        try:
+            await sync_to_async(claims.release)(self._released)
+        except (OperationalError, InterfaceError) as error:
+            self._database_failed(error)
+        summary.traders_released = len(self._released)
+        summary.weight_used = self._fetching.weight_used
+        summary.stopped_because = summary.stopped_because or reason
+        summary.seconds = round(time.monotonic() - started, 3)
+        return summary
 
-    async def _claim_batches(self, before: datetime) -> str:
+    async def _claim_batches(self) -> str:
         """Give out the pass's weight; return why no more is claimed."""
-        while not self._aborted:
-            left = self._limits.weight - self._given_out
-            size = min(self._limits.batch_size, left // STATE_WEIGHT)
-            if size <= 0:
-                return "weight spent"
-            lease_seconds = max(0.0, self._ends_at - time.monotonic()) + LEASE_GRACE_SECONDS
-            alone = not self._tasks
-            batch = await self._database(
-                lambda size=size, lease=lease_seconds, alone=alone: claims.claim(
-                    size, lease_seconds=lease, before=before, alone=alone
-                )
-            )
-            if batch is None:
-                return "database busy"
-            if not batch.claims and (alone or not batch.suspect_waits):
-                return "nobody waits"
-            self._begin(batch)
-            is_alone = batch.alone or not batch.claims
-            await self._until_open(below=1 if is_alone else REQUESTS_IN_FLIGHT)
+        try:
+            before = await sync_to_async(database_now)()
+            await self._fetching.refresh(self._limits.dexes)
+            while not self._fetching.stopped:
+                # What lists of coins have cost is the pass's as well.
+                left = self._weight_left()
+                if left < STATE_WEIGHT:
+                    return "weight spent"
+                if not await self._claim_batch(left // STATE_WEIGHT, before):
+                    return "nobody waits"
+        except asyncio.CancelledError:
+            if not self._fetching.stopped:
+                raise
+        except ExchangeError as error:
+            self._abort(_short(error))
+        except (OperationalError, InterfaceError) as error:
+            self._database_failed(error)
+            return "database busy"
         return ""
+
+    def _weight_left(self) -> int:
+        return self._limits.weight - self._given_out - self._fetching.weight_of_lists
+
+    async def _claim_batch(self, size: int, before: datetime) -> bool:
+        """Claim and start the next batch, and wait until there is room for another; False: none."""
+        alone = not self._tasks
+        batch = await sync_to_async(claims.claim)(
+            min(size, self._limits.batch_size),
+            lease_seconds=max(0.0, self._ends_at - time.monotonic()) + LEASE_GRACE_SECONDS,
+            before=before,
+            alone=alone,
+        )
+        if not batch.claims and (alone or not batch.suspect_waits):
+            return False
+        self._begin(batch)
+        # A suspect has the process to itself, so that its death is blamed on nobody else.
+        undivided = batch.alone or not batch.claims
+        await self._until_open(below=1 if undivided else REQUESTS_IN_FLIGHT)
+        return True
 
     def _begin(self, batch: Batch) -> None:
         """Start the batch's traders; what the pass's weight does not reach is given back."""
         run = _BatchRun(open=len(batch.claims))
         for claim in batch.claims:
             cost = STATE_WEIGHT * len(claim.dexes)
-            if self._given_out and self._given_out + cost > self._limits.weight:
+            if self._given_out and cost > self._weight_left():
                 self._released.append(claim)
                 run.open -= 1
                 continue
@@ -183,24 +192,15 @@ class _Pass:
         while len(self._tasks) >= below:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    def _abort(self, reason: str) -> None:
-        """End the pass; what is being recorded is finished, what is being fetched is not."""
-        if not self._aborted:
-            self._aborted = reason
-            for task in self._fetching:
-                task.cancel()
-
     async def _track(self, claim: Claim, run: _BatchRun) -> None:
         """Fetch and record one trader; every way in which that can fail ends here."""
         try:
-            states = await self._fetch(claim)
+            states = await self._fetching.states(claim.address, claim.dexes)
             await self._trust_exchange()
             if await self._record(claim, states):
                 run.ok = True
-            else:
-                self._released.append(claim)
         except asyncio.CancelledError:
-            if not self._aborted:
+            if not self._fetching.stopped:
                 raise
             self._released.append(claim)
         except (RateLimited, BudgetClosed) as error:
@@ -210,6 +210,9 @@ class _Pass:
             self._doubtful.append((claim, error))
             if len(self._doubtful) >= UNREACHABLE_AFTER:
                 self._abort(f"unreachable: {_short(error)}")
+        except (OperationalError, InterfaceError) as error:
+            self._released.append(claim)
+            self._database_failed(error)
         except Exception as error:  # noqa: BLE001 (one account's poison must not cost the others)
             await self._fail(claim, error)
         run.open -= 1
@@ -217,103 +220,45 @@ class _Pass:
             self._summary.batches_ok += run.ok
             self._summary.batches_failed += not run.ok
 
-    async def _fetch(self, claim: Claim) -> dict[str, AccountState]:
-        """Fetch the trader's account on each of its dexes, and a list of coins that it needs."""
-        states: dict[str, AccountState] = {}
-        with self._interruptible():
-            async with self._slots:
-                for dex in claim.dexes:
-                    states[dex] = await self._fetch_account(claim.address, dex)
-                    held = {position.coin for position in states[dex].positions}
-                    if not held <= self._size_decimals.keys() and dex not in self._relisted:
-                        await self._relist(dex)
-        return states
-
-    async def _fetch_account(self, address: str, dex: str) -> AccountState:
-        try:
-            state = await self._info.clearinghouse_state(address, dex)
-        except (RateLimited, BudgetClosed):
-            raise
-        except ExchangeError:
-            self._summary.weight_used += STATE_WEIGHT
-            raise
-        self._summary.weight_used += STATE_WEIGHT
-        return state
-
     async def _record(self, claim: Claim, states: dict[str, AccountState]) -> bool:
-        """Write what was fetched; False if the lease was lost or the database did not take it."""
-        recorded = await self._database(
-            lambda: record(claim, states, self._size_decimals, utc_now())
+        """Write what was fetched; False if the lease was lost."""
+        recorded = await sync_to_async(record)(
+            claim, states, self._fetching.size_decimals, utc_now()
         )
         if recorded is None:
+            self._released.append(claim)
             return False
         self._summary.traders_ok += 1
         self._summary.events += recorded.events
         return True
 
     async def _trust_exchange(self) -> None:
-        """Blame the traders whose requests failed: this reply shows that it was their own."""
+        """Blame the traders whose requests failed: a reply has shown that it was their own."""
         doubtful, self._doubtful = self._doubtful, []
         for claim, error in doubtful:
             await self._fail(claim, error)
 
     async def _fail(self, claim: Claim, error: Exception) -> None:
+        """Let the trader back off; errors that nobody foresaw are logged in full."""
         if not isinstance(error, ExchangeError):
             logger.error("trader=%s could not be tracked", claim.address, exc_info=error)
-        await self._database(lambda: claims.fail(claim, _short(error)))
+        try:
+            await sync_to_async(claims.fail)(claim, _short(error))
+        except (OperationalError, InterfaceError) as failure:
+            self._database_failed(failure)
         self._summary.traders_failed += 1
 
-    async def _refresh_coins(self) -> bool:
-        """Bring the lists of coins up to date; False if the pass was ended by it."""
-        try:
-            with self._interruptible():
-                for dex in await self._database(coins.due_dexes, self._limits.dexes) or ():
-                    await self._relist(dex)
-        except asyncio.CancelledError:
-            if not self._aborted:
-                raise
-        except (RateLimited, BudgetClosed) as error:
-            self._abort(_short(error))
-        self._size_decimals = await self._database(coins.size_decimals) or {}
-        return not self._aborted
+    def _abort(self, reason: str) -> None:
+        """End the pass; what is being recorded is finished, what is being fetched is not."""
+        if not self._fetching.stopped:
+            self._summary.stopped_because = reason
+            self._fetching.stop()
 
-    async def _relist(self, dex: str) -> None:
-        """Fetch a dex's list of coins, once in a pass; without it the known one goes on."""
-        self._relisted.add(dex)
-        self._given_out += coins.META_WEIGHT
-        try:
-            await coins.refresh(self._info, dex)
-            self._summary.weight_used += coins.META_WEIGHT
-        except (RateLimited, BudgetClosed):
-            raise
-        except ExchangeError as error:
-            logger.warning("dex=%r its coins are not refreshed: %s", dex, _short(error))
-        self._size_decimals = await self._database(coins.size_decimals) or self._size_decimals
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Mark the present task as one that the pass's end may cancel."""
-        task = asyncio.current_task()
-        if self._aborted or task is None:
-            raise asyncio.CancelledError
-        self._fetching.add(task)
-        try:
-            yield
-        finally:
-            self._fetching.discard(task)
-
-    async def _database(self, function: Callable[..., T], *arguments: object) -> T | None:
-        """Run a function in the database's thread; None if the database failed it.
-
-        A database that is away ends the pass; its leases run out by themselves.
-        """
-        try:
-            return await sync_to_async(function)(*arguments)
-        except (OperationalError, InterfaceError) as error:
-            if not isinstance(error.__cause__, TRANSIENT):
-                self._abort(f"database: {_short(error)}")
-            logger.warning("tracking: the database failed a write: %s", _short(error))
-            return None
+    def _database_failed(self, error: Exception) -> None:
+        """End the pass if the database is away; the leases that it has run out by themselves."""
+        logger.warning("tracking: the database failed: %s", _short(error))
+        if not isinstance(error.__cause__, TRANSIENT):
+            self._abort(f"database: {_short(error)}")
 
 
 def record(
