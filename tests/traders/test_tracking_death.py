@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def sim():
     unlimited = Limits(weight_per_minute=1_000_000)
-    config = SimulatorConfig(seed=9, traders=120, warmup_trades=1500, limits=unlimited)
+    config = SimulatorConfig(seed=9, traders=60, warmup_trades=1000, limits=unlimited)
     with Simulator(config) as simulator:
         yield simulator
 
@@ -43,7 +43,7 @@ def let_leases_run_out():
 def test_a_worker_killed_in_the_middle_loses_nothing_and_its_leases_run_out(sim):
     meet(sim.traders())
     run(sim)
-    for tracked in (5, 40):
+    for tracked in (3, 25):
         sim.step(blocks=200)
         Trader.objects.update(last_tracked_at=None)
         with sim.fault(rest_slow_seconds=0.5, rest_every=2), worker.working(sim.api_url) as process:
@@ -72,10 +72,10 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_its_leases_run_out(sim)
 
 def test_who_kills_its_worker_three_times_is_quarantined_and_nobody_else(sim):
     addresses = sim.traders()
-    poison = addresses[17]
+    poison = addresses[7]
     meet(addresses)
     deaths = 0
-    for _ in range(6):
+    for _ in range(4):
         with worker.working(sim.api_url, poison=poison) as process:
             deaths += process.wait(30) == -signal.SIGKILL
         let_leases_run_out()
