@@ -61,7 +61,7 @@ def one_commit() -> int:
 
 def bench(server_cpu_seconds: Callable[[], float]) -> list[Promise]:
     """Print the comparison; return what was promised of it."""
-    ours = Option("claim of 50 under a lease", with_our_claim, finish)
+    ours = Option("claim of 50 under a lease", with_our_claim, afterwards=finish)
     options = [
         Option("row by row, plain db_index", row_by_row),
         Option("likewise, one transaction", same_in_one_transaction),
@@ -70,7 +70,7 @@ def bench(server_cpu_seconds: Callable[[], float]) -> list[Promise]:
     ]
     compare(options, rounds=9, server_cpu_seconds=server_cpu_seconds)
     print(table(options, "claim"))
-    alone = Option(ours.name, with_our_claim, finish)
+    alone = Option(ours.name, with_our_claim, afterwards=finish)
     compare([alone], rounds=240, server_cpu_seconds=server_cpu_seconds)
     median = statistics.median(alone.wall)
     worst = statistics.quantiles(alone.wall, n=100)[-1]

@@ -20,7 +20,9 @@ class Option:
 
     name: str
     run: Callable[[], int]
-    afterwards: Callable[[], None] = lambda: None  # not measured
+    # Not measured: what the work needs, and what undoes it.
+    before: Callable[[], None] = lambda: None
+    afterwards: Callable[[], None] = lambda: None
     wall: list[float] = field(default_factory=list)  # seconds for one unit
     cpu: list[float] = field(default_factory=list)
     server_cpu: list[float] = field(default_factory=list)
@@ -52,6 +54,7 @@ def compare(
     for round_number in range(rounds + 1):
         random.shuffle(shuffled)
         for option in shuffled:
+            option.before()
             server, cpu, wall = server_cpu_seconds(), time.process_time(), time.perf_counter()
             units = option.run()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

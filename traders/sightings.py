@@ -8,19 +8,12 @@ from datetime import datetime
 from django.db import connection
 
 # In the order of the addresses, so that two writers never wait for each other in a circle.
-# A trader of a builder's dex has an account on the main one ('') as well.
 ADD_UNKNOWN = """
 INSERT INTO traders_trader (address, first_seen_at, dexes, unfinished_claims, failures, last_error)
-SELECT address, %s, array_agg(DISTINCT dex ORDER BY dex), 0, 0, ''
-FROM (
-    SELECT * FROM unnest(%s::text[], %s::text[]) AS seen (address, dex)
-    UNION ALL SELECT DISTINCT address, '' FROM unnest(%s::text[]) AS seen (address)
-) AS seen
-GROUP BY address
-ORDER BY address
+SELECT address, %s, '{""}', 0, 0, '' FROM unnest(%s::text[]) AS address ORDER BY address
 ON CONFLICT (address) DO NOTHING
 """
-# On a builder's dex only: the main one is in every trader's list.
+# Only builders' dexes are added: everybody has an account on the main one, named ''.
 ADD_DEXES = """
 WITH news AS (
     SELECT trader.id, seen.dex
@@ -51,9 +44,8 @@ def record(sightings: Collection[tuple[str, str]], at: datetime) -> int:
     """
     if not sightings:
         return 0
-    addresses, dexes = (list(column) for column in zip(*sorted(sightings), strict=True))
     with connection.cursor() as cursor:
-        cursor.execute(ADD_UNKNOWN, [at, addresses, dexes, addresses])
+        cursor.execute(ADD_UNKNOWN, [at, sorted({address for address, _ in sightings})])
         added = cursor.rowcount
         elsewhere = [(address, dex) for address, dex in sightings if dex]
         if elsewhere:
