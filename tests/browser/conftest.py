@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -42,7 +43,7 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
 class Visit:
     """A tab, with everything that it complained about."""
 
-    def __init__(self, browser: Browser, **context: object) -> None:
+    def __init__(self, browser: Browser, **context: Any) -> None:
         """Open a tab."""
         self.complaints: list[str] = []
         self.page: Page = browser.new_context(**context).new_page()

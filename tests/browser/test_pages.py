@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -38,8 +40,8 @@ def crowd(book, traders=40, events=60):
         )
         who = people[number % len(people)]
         price = None if number % 9 == 5 else Decimal("61234.5")
-        values = {"size_before": Decimal(before), "size_after": Decimal(after), "price": price}
-        add_events(who, kind=kind, side=side, coin=coin, **values)
+        sizes: Any = {"size_before": Decimal(before), "size_after": Decimal(after)}
+        add_events(who, kind=kind, side=side, coin=coin, price=price, **sizes)
     return people
 
 
@@ -69,9 +71,10 @@ def test_the_dashboard_shows_traders_and_new_events_without_a_complaint(book, se
     assert page.text_content("#traders .range") == "1\u201325 of 39"
 
     (new,) = book.add(coin="<b>DOGE</b>", size_after=Decimal("-2.50"), side="SELL")
-    row = page.wait_for_selector(f".event[data-id='{new}']")
-    assert "<b>DOGE</b>" in row.text_content()
-    assert "\u22122.5" in row.text_content()
+    page.wait_for_selector(f".event[data-id='{new}']")
+    row = page.inner_text(f".event[data-id='{new}']")
+    assert "<b>DOGE</b>" in row
+    assert "\u22122.5" in row
     assert visit.event_ids() == list(range(new, 0, -1))
     visit.shot("dashboard-dark")
 
@@ -79,6 +82,10 @@ def test_the_dashboard_shows_traders_and_new_events_without_a_complaint(book, se
     page.wait_for_selector("text=of 1")
     page.fill("#search", "0xffff")
     page.wait_for_selector("text=No trader's address begins with 0xffff.")
+
+    FeedSocket.objects.update(seen_at=utc_now() - timedelta(minutes=5), last_error="refused")
+    page.wait_for_selector("text=Exchange unreachable since")
+    assert page.get_attribute("[data-status=feed]", "title") == "refused"
     assert visit.complaints == []
 
 
@@ -89,7 +96,7 @@ def test_a_trader_has_a_page_with_positions_and_live_events(book, server, browse
     page.goto(f"{server.url}/traders/{trader.address}")
     page.wait_for_selector("#positions tbody tr")
     assert page.locator("#positions tbody tr").count() == 3
-    assert "▼ SHORT" in page.text_content("#positions tbody")
+    assert "▼ SHORT" in page.inner_text("#positions tbody")
     page.wait_for_selector(".event")
     before = visit.event_ids()
 
@@ -140,8 +147,7 @@ def test_an_empty_book_says_what_happens_next(book, services, browser):
 
 def test_everything_fits_a_small_screen(book, server, browser):
     crowd(book)
-    phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
-    visit = Visit(browser, **phone)
+    visit = Visit(browser, viewport={"width": 390, "height": 844}, color_scheme="dark")
     for path, name in (("/", "phone"), (f"/traders/{book.trader.address}", "phone-trader")):
         visit.page.goto(server.url + path)
         visit.page.wait_for_selector(".event")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
@@ -78,7 +79,7 @@ class WebServer:
             self.process.wait(10)
             self.process = None
 
-    def get(self, path: str) -> tuple[int, dict[str, object]]:
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
         """Return status and JSON of a path, status 0 where nobody answers."""
         try:
             with urlopen(self.url + path, timeout=15) as response:
@@ -89,11 +90,11 @@ class WebServer:
             return 0, {}
 
     @contextmanager
-    def listen(self, query: str = "", **options: object) -> Iterator[Updates]:
+    def listen(self, query: str = "", **options: Any) -> Iterator[Updates]:
         """Open a WebSocket of live updates."""
         url = f"ws://127.0.0.1:{self.port}/ws/v1/updates{query}"
-        options = {"proxy": None, "compression": None, "max_size": None, **options}
-        with websockets.sync.client.connect(url, **options) as socket:
+        settings: dict[str, Any] = {"proxy": None, "compression": None, "max_size": None, **options}
+        with websockets.sync.client.connect(url, **settings) as socket:
             yield Updates(socket)
 
 
@@ -104,9 +105,9 @@ class Updates:
         """Take over an open connection."""
         self.socket = socket
 
-    def next(self, timeout: float = 20) -> dict[str, object]:
+    def next(self, timeout: float = 20) -> dict[str, Any]:
         """Return the next frame; raises TimeoutError."""
-        frame: dict[str, object] = json.loads(self.socket.recv(timeout))
+        frame: dict[str, Any] = json.loads(self.socket.recv(timeout))
         return frame
 
     def events(self, count: int) -> list[int]:
@@ -115,7 +116,7 @@ class Updates:
         while len(seen) < count:
             frame = self.next()
             if frame["type"] == "trade_event":
-                seen.append(frame["data"]["id"])  # type: ignore[index]  # the data is an object
+                seen.append(frame["data"]["id"])
         return seen
 
     def close_code(self) -> int:

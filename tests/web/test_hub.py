@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ class Client:
     """A listener's other end; it takes frames while `reads` is set."""
 
     def __init__(self) -> None:
-        self.frames: list[dict] = []
+        self.frames: list[dict[str, Any]] = []
         self.reads = asyncio.Event()
         self.reads.set()
         self.closed: int | None = None

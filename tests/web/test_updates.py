@@ -7,6 +7,7 @@ import uuid
 import pytest
 import websockets
 
+from tests.web.server import WebServer
 from traders.models import EventHead, PositionEvent
 from web.push import MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_SECOND
 
@@ -120,3 +121,19 @@ def test_a_foreign_page_is_refused_and_our_own_let_in(book, server):
         assert b'"foreign_origin"' in refused.value.response.body
     with server.listen(additional_headers={"Origin": server.url}) as updates:
         assert updates.next()["type"] == "connection"
+
+
+def test_an_open_server_lets_listen_who_is_logged_in(book, services, client, django_user_model):
+    server = WebServer(services.redis_url, HOST="0.0.0.0", ALLOWED_HOSTS="127.0.0.1")
+    server.start()
+    try:
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            server.listen().__enter__()
+        assert refused.value.response.status_code == 401
+
+        client.force_login(django_user_model.objects.create_user("anna"))
+        cookie = {"Cookie": f"sessionid={client.cookies['sessionid'].value}"}
+        with server.listen(additional_headers=cookie) as updates:
+            assert updates.next()["type"] == "connection"
+    finally:
+        server.stop()
