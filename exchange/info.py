@@ -28,10 +28,11 @@ T = TypeVar("T")
 #: Larger replies are not read to their end; the largest real ones that we ask for are near 1 MB.
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 #: A whole attempt, connection to last byte: a reply that trickles is cut here. The shared budget
-#: holds an unanswered reservation for as long (`Rules.hold_seconds`).
+#: holds an unanswered reservation for as long (`Rules.hold_ms`).
 ATTEMPT_SECONDS = 15
 TIMEOUTS = httpx.Timeout(10, connect=3, pool=3)
-#: More requests at once than this wait for a connection, and fail after the pool's 3 s.
+#: More requests at once than this wait for a connection before they reserve: a reservation that
+#: waited would be paid for and not sent.
 MAX_CONNECTIONS = 128
 
 
@@ -77,6 +78,7 @@ class InfoClient:
     ) -> None:
         self._budget = budget
         self._attempt_seconds = attempt_seconds
+        self._free_connections = asyncio.Semaphore(MAX_CONNECTIONS)
         self._client = httpx.AsyncClient(
             base_url=base_url,
             transport=transport,
@@ -150,7 +152,7 @@ class InfoClient:
 
     async def _attempt(self, request_type: str, body: bytes) -> bytes:
         weight = weights.most(request_type)
-        async with self._reserved(weight):
+        async with self._free_connections, self._reserved(weight):
             try:
                 async with asyncio.timeout(self._attempt_seconds):
                     return await self._send(body)

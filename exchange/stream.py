@@ -209,9 +209,9 @@ class Stream:
                 self._stirred.set()
                 self._show(connected=True, last_error=printable(text))
             case wire.Other(channel=channel):
+                known = self.counts.unknown_channels
                 # Names come from outside: do not let them fill the memory.
-                if len(self.counts.unknown_channels) < 100:
-                    self.counts.unknown_channels[channel] += 1
+                known[channel if channel in known or len(known) < 100 else "others"] += 1
         return Received(frame, self._utcnow(), seconds, replay)
 
     @contextlib.asynccontextmanager
@@ -233,8 +233,8 @@ class Stream:
         # A connection lost while sending is the reader's to notice.
         with contextlib.suppress(OSError, WebSocketException):
             while not watch.is_dead(now := self._now()):
-                await self._send_due(connection, watch, now)
                 self._stirred.clear()
+                await self._send_due(connection, watch, now)
                 look_again = self._patience.ping_after / 15
                 pause = min(self.subscriptions.wait(self._now()) or look_again, look_again)
                 # Not wait_for(): before Python 3.12 it can swallow a cancellation.

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import math
 
-#: The exchange's limit per IP in 60 s.
-LIMIT_PER_MINUTE = 1200
-
 # "The following info requests have weight 2" and "weight 60"; "all other documented info requests
 # have weight 20".
 _BASE = {

@@ -192,6 +192,27 @@ async def test_json_of_another_shape_is_a_wire_error(purse, reply):
         await ask(purse, httpx.Response(200, content=json.dumps(reply)))
 
 
+async def test_nothing_is_reserved_while_all_connections_are_busy(purse):
+    free = asyncio.Event()
+
+    async def handler(_request):
+        await free.wait()
+        return httpx.Response(200, json=OK)
+
+    async with client(purse, handler) as exchange:
+        asking = [
+            asyncio.create_task(exchange.exchange_status())
+            for _ in range(info.MAX_CONNECTIONS + 10)
+        ]
+        await until(lambda: len(purse.reserved) >= info.MAX_CONNECTIONS)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(purse.reserved) == info.MAX_CONNECTIONS
+        free.set()
+        await asyncio.gather(*asking)
+    assert len(purse.reserved) == info.MAX_CONNECTIONS + 10
+
+
 @contextlib.asynccontextmanager
 async def server(handler):
     """A real loopback server: ``handler(reader, writer)`` plays HTTP by hand."""
