@@ -25,7 +25,7 @@ from hlcopy.embedded.state import (
 )
 from hlcopy.supervisor.children import MARK, end_all_with
 from hlcopy.supervisor.program import Program, read_procfile
-from hlcopy.supervisor.record import LOCK_FILE, read_record
+from hlcopy.supervisor.record import LOCK_FILE, boot_clock, dead_seconds, read_record
 from hlcopy.supervisor.supervisor import Supervisor
 
 DEMO_TRADERS = 3000
@@ -103,13 +103,32 @@ def web_port_is_free(plan: Plan) -> bool:
     return port_is_free(plan.port, plan.host)
 
 
-async def start(plan: Plan, supervisor: Supervisor) -> None:
+def clear_the_way(plan: Plan) -> bool:
+    """End what an earlier life left running; return whether nobody can have spent weight lately.
+
+    Then the exchange's budget need not wait for a minute that it does not remember. That can be
+    said only of a Valkey that ended with its supervisor. Call it before a supervisor writes its
+    record.
+    """
+    last = read_record(plan.directory)
+    is_new = read_state(plan.directory) is None
+    ended = end_all_with(MARK, str(plan.directory))
+    if plan.environment.get("REDIS_URL"):
+        return False
+    if plan.demo or is_new:
+        return True
+    if ended or last is None:
+        return False
+    return dead_seconds(last, time.time(), boot_clock()) > NOTHING_SPENT_AFTER_SECONDS
+
+
+async def start(plan: Plan, supervisor: Supervisor, *, open_budget: bool) -> None:
     """Start the data services, bring database and assets up to date, start the Procfile.
 
-    Raises StartError where one of the first two fails.
+    `open_budget` is what `clear_the_way` returned. Raises StartError where a service or the
+    preparation fails.
     """
     say = supervisor.console.say
-    open_budget = _nothing_spent(plan)
     services = _data_services(plan, say)
     if plan.demo:
         services.append(_simulator(plan))
@@ -146,25 +165,8 @@ def _demo_environment(environ: Mapping[str, str], simulator_port: int) -> dict[s
     }
 
 
-def _nothing_spent(plan: Plan) -> bool:
-    """Return whether nobody can have spent exchange weight within the last minute.
-
-    Then the budget need not wait for a minute that it does not remember. Only of a Valkey that
-    ended with its supervisor can that be said.
-    """
-    if plan.environment.get("REDIS_URL"):
-        return False
-    if plan.demo or read_state(plan.directory) is None:
-        return True
-    last = read_record(plan.directory)
-    return last is not None and time.time() - last.alive > NOTHING_SPENT_AFTER_SECONDS
-
-
 def _data_services(plan: Plan, say: Callable[[str], None]) -> list[Program]:
     """Return the embedded services that this start needs, ready to run."""
-    ended = end_all_with(MARK, str(plan.directory))
-    if ended:
-        say(f"ended {len(ended)} processes that an earlier life left running")
     if plan.demo:
         _begin_anew(plan.directory)
     state: EmbeddedState = ensure_state(plan.directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from pathlib import Path
 from typing import TextIO
 
@@ -31,6 +32,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool
     started: float  # seconds since 1970
     alive: float  # seconds since 1970, rewritten every few seconds
+    alive_boot: tuple[str, float]  # the same moment as `boot_clock` had it
     programs: tuple[ProgramRecord, ...]
 
 
@@ -47,6 +49,27 @@ def write_record(directory: Path, record: RunRecord) -> None:
     scratch = directory / f"{RECORD_FILE}.new"
     scratch.write_bytes(msgspec.json.encode(record))
     scratch.replace(directory / RECORD_FILE)
+
+
+def boot_clock() -> tuple[str, float]:
+    """Return this boot of this host, and the seconds since; nobody can set this clock."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = ""
+    return boot, time.clock_gettime(clock)
+
+
+def dead_seconds(record: RunRecord, now: float, now_boot: tuple[str, float]) -> float:
+    """Return for how long at least the supervisor has been dead; both clocks must agree.
+
+    After a reboot the host's own age is what is certain.
+    """
+    boot, seconds = now_boot
+    then_boot, then_seconds = record.alive_boot
+    certain = seconds - then_seconds if boot == then_boot else seconds
+    return min(now - record.alive, certain)
 
 
 def take_lock(directory: Path) -> TextIO | None:

@@ -17,7 +17,7 @@ from hlcopy.supervisor.children import LIFE, MARK, guarded
 from hlcopy.supervisor.console import Console
 from hlcopy.supervisor.keeper import FINE, Keeper, Patience
 from hlcopy.supervisor.program import Program
-from hlcopy.supervisor.record import RunRecord, write_record
+from hlcopy.supervisor.record import RunRecord, boot_clock, write_record
 
 STAMP_EVERY_SECONDS = 2.0
 GIVE_UP_AFTER = 5  # failures in a row of something that the start itself needs
@@ -190,6 +190,7 @@ class Supervisor:
             demo=self._demo,
             started=self._started,
             alive=time.time(),
+            alive_boot=boot_clock(),
             programs=tuple(keeper.record for group in self._groups for keeper in group.tasks),
         )
         with contextlib.suppress(OSError):

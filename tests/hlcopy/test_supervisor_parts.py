@@ -13,6 +13,7 @@ from hlcopy.supervisor.program import ProcfileError, read_procfile
 from hlcopy.supervisor.record import (
     ProgramRecord,
     RunRecord,
+    dead_seconds,
     is_running,
     read_record,
     take_lock,
@@ -26,6 +27,7 @@ RECORD = RunRecord(
     demo=False,
     started=0.0,
     alive=95.0,
+    alive_boot=("this boot", 40.0),
     programs=(
         ProgramRecord(
             name="web", pid=8, since=60.0, restarts=2, last_error="was killed by SIGKILL"
@@ -100,3 +102,18 @@ def test_the_table_shows_every_program() -> None:
     assert lines[2].split()[:5] == ["web", "8", "1970-01-01", "00:01:00", "2"]
     assert lines[2].endswith("  was killed by SIGKILL")
     assert lines[3].split() == ["worker", "waits", "1970-01-01", "00:01:01", "0"]
+
+
+@pytest.mark.parametrize(
+    ("now", "boot", "dead"),
+    [
+        (195.0, ("this boot", 140.0), 100.0),
+        (9999.0, ("this boot", 45.0), 5.0),  # somebody set the clock
+        (9999.0, ("another boot", 30.0), 30.0),  # the host has not been up for longer
+        (50.0, ("another boot", 3000.0), -45.0),  # the clock went back: nothing is certain
+    ],
+)
+def test_a_supervisor_is_dead_for_as_long_as_both_clocks_say(
+    now: float, boot: tuple[str, float], dead: float
+) -> None:
+    assert dead_seconds(RECORD, now, boot) == dead

@@ -64,9 +64,10 @@ def _supervise(plan: startup.Plan) -> None:
     console.say(f"data directory {plan.directory}")
     if plan.demo:
         console.say("demo: a simulated exchange, short intervals; nothing reaches Hyperliquid")
+    open_budget = startup.clear_the_way(plan)
     supervisor = Supervisor(plan.directory, console, url=plan.url, demo=plan.demo)
     try:
-        asyncio.run(supervisor.run(partial(startup.start, plan)))
+        asyncio.run(supervisor.run(partial(startup.start, plan, open_budget=open_budget)))
     except (StartError, EmbeddedServiceError, ProcfileError) as failure:
         raise CommandError(str(failure)) from None
     console.say("stopped")
