@@ -13,6 +13,8 @@ from simulator.live import World
 from simulator.replay import Replay
 from simulator.simulation import Simulator
 
+HISTORY_BUDGET = 300_000  # changes of all accounts together: some 200 MB
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m simulator", description=__doc__)
@@ -30,7 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--funding-interval-seconds", type=float, default=defaults.funding_interval_seconds
     )
-    parser.add_argument("--warmup-trades", type=int, help="default: four per trader, 4000 at least")
+    parser.add_argument("--warmup-trades", type=int, help="default: two per trader, 4000 at least")
+    parser.add_argument(
+        "--history-per-account", type=int, help="default: 400, fewer if there are many traders"
+    )
     parser.add_argument("--coins", default="", help="comma list; default: all")
     parser.add_argument("--manual", action="store_true", help="the clock moves by orders alone")
     parser.add_argument("--no-limits", action="store_true", help="no limits per IP")
@@ -51,7 +56,9 @@ def _config(options: argparse.Namespace) -> SimulatorConfig:
         speed=options.speed,
         volatility=options.volatility,
         funding_interval_seconds=options.funding_interval_seconds,
-        warmup_trades=options.warmup_trades or max(4_000, 4 * options.traders),
+        warmup_trades=options.warmup_trades or max(4_000, 2 * options.traders),
+        history_per_account=options.history_per_account
+        or max(50, min(400, HISTORY_BUDGET // max(1, options.traders))),
         coins=tuple(name for name in options.coins.split(",") if name),
         limits=Limits(*[boundless] * 6) if options.no_limits else Limits(),
     )

@@ -91,14 +91,14 @@ class Population:
         """
         rng = self._rng
         draw = rng.random()
-        if held and draw < 0.45:
+        if held and draw < 0.55:
             return -held
         wanted_usd = min(
             Decimal(f"{rng.lognormvariate(0.0, 1.3) * trader.median_usd:.2f}"), free_usd
         )
         if trader.reckless:
             wanted_usd = free_usd * Decimal(f"{rng.uniform(0.5, 0.98):.3f}")
-        if held and draw < 0.65:
+        if held and draw < 0.7:
             return -_round_size(held * Decimal(f"{rng.uniform(0.1, 0.9):.3f}"), book)
         sign = rng.choice((-1, 1)) if not held else (1 if held > 0 else -1)
         if book.coin.dex == SPOT:

@@ -48,7 +48,9 @@ class LiveFeed:
             rows = self._info.fills(subject)
             data = {"isSnapshot": True, "user": subject, "fills": rows[:FILL_ROWS]}
             return [_frame(kind, data)]
-        return [_frame("fastAssetCtxs", self._marks())]
+        marks = self._marks()
+        self._shown = self._shown or marks
+        return [_frame("fastAssetCtxs", marks)]
 
     def publish(self, hub: Hub, block: Block) -> None:
         """Send a block, and the quote that it left behind."""

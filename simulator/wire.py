@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 ZERO_HASH = "0x" + "0" * 64
+_NOISE = Decimal("0.0000000001")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -44,14 +45,16 @@ def text(value: Decimal) -> str:
 
 
 def noisy(value: Decimal, *, noise: bool) -> str:
-    """A size as /info shows it: some come back as binary sums do, 0.1 + 0.2 = 0.30000000000000004.
+    """A size as /info shows it: some come back as sums of binary fractions do.
 
-    The exchange prints ten decimals at most, "1064075.6000000001" is one of its own.
+    After two of the exchange's own: "1064075.6000000001", "1161681.8999999999".
     """
-    exact = text(value)
-    if not noise or "." not in exact or value == value.to_integral_value() or abs(value) < 100:
-        return exact
-    return text(value + Decimal("0.0000000001").copy_sign(value))
+    exact = value.normalize()
+    if not noise or exact == exact.to_integral_value() or abs(exact) < 100:
+        return text(exact)
+    last_digit = exact.as_tuple().digits[-1]
+    error = _NOISE if last_digit % 2 == 0 else -_NOISE
+    return text(exact + error.copy_sign(error * exact))
 
 
 def encode(message: Any) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -202,11 +201,10 @@ def test_faults_end_with_their_block_even_nested(sim):
 
 def test_a_stopped_exchange_comes_back_on_its_port():
     sim = Simulator(small()).start()
-    url, started = sim.api_url, time.monotonic()
+    url = sim.api_url
     sim.stop()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/sim/state")
     with sim:
         assert sim.api_url == url
         assert info(sim, "meta")
-    assert time.monotonic() - started < 5

@@ -153,9 +153,11 @@ def test_a_unified_account_shows_no_perp_value_but_its_money_in_spot():
 
 
 def test_some_sizes_come_back_with_float_noise(sim):
-    sim.trade(LONG, "ARB", "1064075.6", counterparty=MAKER)
-    (row,) = info(sim, "clearinghouseState", user=LONG)["assetPositions"]
-    assert row["position"]["szi"] == "1064075.6000000001"
+    for size, shown in (("1064075.6", "1064075.6000000001"), ("-1161681.9", "-1161681.8999999999")):
+        user = f"0x{int(Decimal(size) * 10) % 2**160:040x}"
+        sim.trade(user, "ARB", size, counterparty=MAKER)
+        (row,) = info(sim, "clearinghouseState", user=user)["assetPositions"]
+        assert row["position"]["szi"] == shown
 
 
 def test_other_processes_order_and_ask_over_http(sim):
