@@ -37,11 +37,17 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server; it tells when it listens."""
+    """uvicorn's server; it tells when it listens, and leaves at once when told."""
 
     def __init__(self, config: uvicorn.Config, ready: threading.Event) -> None:
         super().__init__(config)
         self._ready = ready
+        self.leaving = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Wait for the end; uvicorn itself looks ten times a second."""
+        await self.on_tick(0)
+        await self.leaving.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -67,7 +73,7 @@ class Server:
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._uvicorn: uvicorn.Server | None = None
+        self._uvicorn: _Server | None = None
         self._port = self.config.port
 
     # -- life -----------------------------------------------------------------------------------
@@ -98,7 +104,7 @@ class Server:
         if self._thread is None or self._uvicorn is None:
             return
         self.call(lambda: self.hub.set_faults(Faults()))
-        self._uvicorn.should_exit = True
+        self.call(self._uvicorn.leaving.set)
         self._thread.join(5)
         self._thread = None
         self._ready.clear()
@@ -125,6 +131,7 @@ class Server:
             log_config=None,
             access_log=False,
             proxy_headers=False,
+            date_header=False,
             timeout_graceful_shutdown=1,
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -136,7 +143,7 @@ class Server:
         serving = asyncio.create_task(self._uvicorn.serve(sockets=[listener]))
         background = [asyncio.create_task(self.world.run()), asyncio.create_task(self._tick())]
         await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
-        self._uvicorn.should_exit = True
+        self._uvicorn.leaving.set()
         await serving
         for task in background:
             task.cancel()
