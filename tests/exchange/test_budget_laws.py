@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exchange.budget import WINDOW_MS, Rules, Status
 from tests.exchange.budgets import START, InRedis, Pure
+from tests.exchange.laws import law
 
 RULES = Rules(limit=100, hold_ms=20_000, closed_ms=65_000)
 
@@ -64,12 +65,14 @@ def play(attempts: list[Any], lost_at: frozenset[int] = frozenset()) -> list[tup
     return arrivals
 
 
+@law
 @given(ATTEMPTS)
 def test_no_window_of_arrivals_holds_more_than_the_limit(attempts):
     """Wherever between reservation and reply a request arrives, and also if its holder dies."""
     assert most_in_a_window(play(attempts)) <= RULES.limit
 
 
+@law
 @given(ATTEMPTS, st.frozensets(st.integers(0, 39), max_size=3))
 def test_not_even_when_the_log_is_lost(attempts, lost_at):
     attempts = [(*attempt[:4], False) for attempt in attempts]
@@ -100,7 +103,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.services
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(law, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_both_forms_answer_every_history_alike(services, steps):
     pure, shared = Pure(RULES), InRedis(RULES, services.redis_url)

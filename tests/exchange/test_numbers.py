@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exchange import numbers
 from exchange.errors import WireError
+from tests.exchange.laws import law
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,7 @@ def test_it_takes_the_float_noise_out_of_sizes(size, size_decimals, expected):
     assert not quantised.is_signed() or quantised < 0
 
 
+@law
 @given(st.integers(-(10**12), 10**12), st.integers(0, 8), st.integers(-49, 49))
 def test_noise_below_half_a_lot_never_matters(lots, size_decimals, noise):
     size = Decimal(lots).scaleb(-size_decimals)
@@ -38,12 +40,14 @@ def test_noise_below_half_a_lot_never_matters(lots, size_decimals, noise):
     assert numbers.quantise(noisy, size_decimals) == size
 
 
+@law
 @given(st.decimals(-(10**15), 10**15, places=8))
 def test_every_plain_decimal_keeps_every_digit(value):
     assert numbers.exact(f"{value:f}") == value
     assert numbers.noisy(f'"{value:f}"'.encode()) == value
 
 
+@law
 @given(st.text(max_size=12))
 def test_no_other_text_becomes_a_number(text):
     plain = text.lstrip("-").replace(".", "", 1)

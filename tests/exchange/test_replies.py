@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from exchange import replies
 from exchange.errors import WireError
 from tests.exchange.frames import TIME_MS, account, position
+from tests.exchange.laws import JSON, law
 
 
 def test_it_reads_every_field_of_an_account():
@@ -164,11 +165,6 @@ def test_portfolio_windows():
     assert read["allTime"].account_values == ()
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-    max_leaves=10,
-)
 DECODERS = [
     replies.decode_clearinghouse_state,
     replies.decode_meta,
@@ -181,6 +177,7 @@ DECODERS = [
 ]
 
 
+@law
 @given(st.sampled_from(DECODERS), JSON | st.fixed_dictionaries({"universe": st.lists(JSON)}))
 def test_any_json_is_read_or_a_wire_error(decode, value):
     try:
@@ -189,6 +186,7 @@ def test_any_json_is_read_or_a_wire_error(decode, value):
         return
 
 
+@law
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(position(), JSON)))
 def test_any_change_to_a_position_is_read_or_a_wire_error(changes):
     try:

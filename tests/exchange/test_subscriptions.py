@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from exchange.subscriptions import Pace, Subscription, Subscriptions
 from exchange.wire import Ack, ErrorFrame, TradesFrame
+from tests.exchange.laws import law
 
 BTC = Subscription("trades", coin="BTC")
 ETH = Subscription("trades", coin="ETH")
@@ -163,6 +164,7 @@ def test_messages_are_spaced_and_counted_by_the_minute():
     assert sent == [0, 0.5, 1, 60, 60.5]
 
 
+@law
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=200), st.integers(1, 20))
 def test_no_minute_ever_holds_more_messages_than_allowed(gaps, per_minute):
     pace = Pace(spacing_seconds=0, per_minute=per_minute, resend_seconds=0)
@@ -178,6 +180,7 @@ def test_no_minute_ever_holds_more_messages_than_allowed(gaps, per_minute):
 COINS = st.sampled_from(["A", "B", "C", "D"])
 
 
+@law
 @given(st.lists(st.frozensets(COINS), max_size=6))
 def test_an_honest_server_and_we_always_come_to_agree(wishes):
     """Whatever we wish in turn: in the end exactly the last wishes are live on both sides."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from exchange import wire
 from exchange.errors import WireError
 from tests.exchange.frames import BUYER, SELLER, TIME_MS, trade, trades
+from tests.exchange.laws import JSON, law
 
 
 def decode(raw: bytes | str) -> Any:
@@ -231,24 +232,22 @@ def test_the_last_of_two_equal_keys_counts_as_for_any_reader():
     assert read.tid == trade()["tid"]
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-    max_leaves=10,
-)
 CHANNELS = ["trades", "bbo", "allMids", "subscriptionResponse", "error", "pong", "x"]
 
 
+@law
 @given(JSON)
 def test_any_json_gives_a_frame_or_a_wire_error(value):
     _decode_or_refuse(json.dumps(value).encode())
 
 
+@law
 @given(st.sampled_from(CHANNELS), JSON)
 def test_any_data_on_a_channel_gives_a_frame_or_a_wire_error(channel, data):
     _decode_or_refuse(json.dumps({"channel": channel, "data": data}).encode())
 
 
+@law
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(trade(), JSON)))
 def test_any_change_to_a_trade_costs_only_that_trade(changes):
     frame = decode(trades(trade(tid=1), trade(tid=2) | changes))
@@ -256,6 +255,7 @@ def test_any_change_to_a_trade_costs_only_that_trade(changes):
     assert len(frame.trades) + frame.bad == 2
 
 
+@law
 @given(st.binary() | st.text())
 def test_any_message_gives_a_frame_or_a_wire_error(raw):
     _decode_or_refuse(raw)
