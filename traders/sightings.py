@@ -45,7 +45,7 @@ def record(sightings: Collection[tuple[str, str]], at: datetime) -> int:
     if not sightings:
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(ADD_UNKNOWN, [at, sorted({address for address, _ in sightings})])
+        cursor.execute(ADD_UNKNOWN, [at, list({address for address, _ in sightings})])
         added = cursor.rowcount
         elsewhere = [(address, dex) for address, dex in sightings if dex]
         if elsewhere:

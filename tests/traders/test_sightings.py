@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -63,36 +64,60 @@ def test_a_new_trader_is_as_the_model_says(db):
     assert differing == {"id"}
 
 
-def test_writers_in_opposite_order_do_not_wait_in_a_circle(transactional_db):
-    """Both know the same addresses and both add a dex to the other's: order decides."""
-    addresses = [f"0x{number:040x}" for number in range(400)]
-    record({(address, "") for address in addresses[::2]}, AT)
-    start = threading.Barrier(2)
+@pytest.mark.parametrize("dex", ["", "xyz"], ids=["new traders", "new dexes"])
+def test_two_writers_never_wait_for_each_other_in_a_circle(transactional_db, dex):
+    """Whoever waits for an address holds none that comes after it."""
+    addresses = [f"0x{number:040x}" for number in range(101)]
+    middle, after = addresses[50], addresses[51:]
+    if dex:
+        # The last ones lie first in the table.
+        for address in reversed(addresses):
+            record({(address, "")}, AT)
+
+    def take(some: list[str]) -> None:
+        """Hold the addresses as another writer does: by adding them, or by locking their rows."""
+        if dex:
+            rows = Trader.objects.filter(address__in=some).order_by("address")
+            assert len(rows.select_for_update(no_key=True)) == len(some)
+        else:
+            record({(address, "") for address in some}, AT)
+
     failures: list[Exception] = []
 
-    def write(dex: str, mine: list[str]) -> None:
+    def write_all() -> None:
         try:
-            start.wait(5)
-            for half in (mine[:300], mine[100:]):
-                with transaction.atomic():
-                    record({(address, dex) for address in half}, LATER)
+            with transaction.atomic():
+                record({(address, dex) for address in addresses}, LATER)
         except Exception as failure:  # noqa: BLE001 (shown by the assertion)
             failures.append(failure)
         finally:
             connection.close()
 
-    writers = [
-        threading.Thread(target=write, args=("xyz", addresses)),
-        threading.Thread(target=write, args=("flx", addresses[::-1])),
-    ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(30)
+    other = threading.Thread(target=write_all)
+    with transaction.atomic():
+        take([middle])
+        other.start()
+        wait_for_a_waiting_writer()
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '300ms'")
+        take(after)
+    other.join(10)
 
     assert not failures
-    assert Trader.objects.count() == 400
-    assert all(set(trader.dexes) == {"", "xyz", "flx"} for trader in Trader.objects.all())
+    assert Trader.objects.count() == 101
+    assert all(dex in trader.dexes for trader in Trader.objects.all())
+
+
+def wait_for_a_waiting_writer() -> None:
+    """Return when another session waits for a lock; fail after 5 s."""
+    give_up_at = time.monotonic() + 5
+    with connection.cursor() as cursor:
+        while time.monotonic() < give_up_at:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.005)
+    raise AssertionError("nobody waits")
 
 
 def test_an_address_in_another_spelling_is_refused_by_the_database(db):
