@@ -12,6 +12,7 @@ from simulator.market import Market
 from simulator.wire import Trade, text
 
 TAKER_FEE, MAKER_FEE = Decimal("0.00045"), Decimal("0.00015")
+FREE_METHODS = frozenset({"backstop", "adl"})
 EQUITY_STEP_MS = 3_600_000
 BUILDER_DEPOSIT = Decimal(10_000_000)  # what vaults bring to a dex besides the main one
 TID_BITS = 50
@@ -75,31 +76,18 @@ class Ledger:
     ) -> Trade:
         """Settle one trade on both sides and return what the public feed shows."""
         tid = self._rng.getrandbits(TID_BITS)
-        for address, delta, crossed in (
-            (buyer, size, buyer_takes),
-            (seller, -size, not buyer_takes),
-        ):
-            account = self.account(address, coin.dex, time_ms)
-            rate = ZERO if method == "backstop" else TAKER_FEE if crossed else MAKER_FEE
+        label = _forced_direction(method, coin, victim_sells=liquidated == seller)
+        sides = ((buyer, size, buyer_takes), (seller, -size, not buyer_takes))
+        for address, delta, crossed in sides:
+            rate = ZERO if method in FREE_METHODS else TAKER_FEE if crossed else MAKER_FEE
             fee = (price * size * rate).quantize(MICRO, ROUND_HALF_EVEN)
             self._oid += 1
+            # positional: this runs twice for every trade of the market
             fill = Fill(
-                coin.name,
-                price,
-                size,
-                delta > 0,
-                time_ms,
-                ZERO,
-                ZERO,
-                fee,
-                tx_hash,
-                self._oid,
-                tid,
-                crossed,
-                method,
-                liquidated,
+                *(coin.name, price, size, delta > 0, time_ms, ZERO, ZERO, fee, tx_hash),
+                *(self._oid, tid, crossed, method, liquidated, label),
             )
-            self._settle(account, coin, delta, price, fill)
+            self._settle(self.account(address, coin.dex, time_ms), coin, delta, price, fill)
         return Trade(
             coin.name,
             "B" if buyer_takes else "A",
@@ -193,3 +181,13 @@ class Ledger:
         """Notional that an account may still add at a leverage."""
         room = account.value(self.mark) * leverage - account.notional(self.mark)
         return max(room, ZERO)
+
+
+def _forced_direction(method: str, coin: Coin, *, victim_sells: bool) -> str:
+    """The `dir` of both fills of a forced trade: it names the victim's position, not the side."""
+    if method == "adl":
+        return "Auto-Deleveraging"
+    if method != "backstop":
+        return ""
+    margin = "Isolated" if is_isolated(coin) else "Cross"
+    return f"Liquidated {margin} {'Long' if victim_sells else 'Short'}"

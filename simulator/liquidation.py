@@ -102,11 +102,34 @@ class Liquidations:
             self.market_total += 1
             parts = self._rng.randint(1, 6)
             return venue.order(account.address, coin, -size, parts=parts, method=method)
+        if method == "adl":
+            return self._deleverage(venue, account, coin, size)
         self.backstop_total += 1
         mark = self._ledger.mark(coin.name)
         return venue.order(
             account.address, coin, -size, maker=LIQUIDATOR, price=mark, method=method
         )
+
+    def _deleverage(self, venue: Venue, account: Account, coin: Coin, size: Decimal) -> list[Trade]:
+        """Auto-deleveraging: the winners of the other side are closed at the mark, 1:1."""
+        mark = self._ledger.mark(coin.name)
+        winners = [
+            (mark * position.size / position.cost, holder, position.size)
+            for holder in self._ledger.holders[coin.name].values()
+            if (position := holder.positions[coin.name]).size * size < 0
+        ]
+        winners.sort(key=lambda row: (row[0].copy_sign(-size), row[1].address), reverse=True)
+        trades: list[Trade] = []
+        left = size
+        for _, holder, held in winners:
+            if not left:
+                break
+            closed = min(abs(left), abs(held)).copy_sign(left)
+            trades += venue.order(
+                account.address, coin, -closed, maker=holder.address, price=mark, method="adl"
+            )
+            left -= closed
+        return trades
 
     def _finish(self, account: Account, method: str, time_ms: int) -> None:
         """The vault takes what margin is left after a backstop, and makes up for a loss."""

@@ -24,10 +24,12 @@ class World(Protocol):
     orders: Orders | None
 
     @property
-    def source(self) -> FeedSource: ...
+    def source(self) -> FeedSource:
+        """What subscriptions show."""
 
     @property
-    def info(self) -> InfoSource: ...
+    def info(self) -> InfoSource:
+        """What answers `/info`."""
 
     def attach(self, hub: Hub) -> None:
         """Send frames to this hub from now on."""

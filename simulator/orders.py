@@ -108,11 +108,14 @@ class Orders:
         return self.truth(address, dex)
 
     def liquidate(self, user: str, *, dex: str = MAIN, method: str = "backstop") -> list[Block]:
-        """Liquidate all positions of a user: `market` to the book, `backstop` to the vault."""
+        """Close all positions of a user: `market` to the book, `backstop` to the vault, `adl`.
+
+        `adl` closes them against the winners of the other side, as two-sided public trades.
+        """
         account = self._venue.ledger.get(_address(user), dex)
         if account is None or not account.positions:
             raise OrderError(f"{user} holds nothing to liquidate")
-        if method not in {"market", "backstop"}:
+        if method not in {"market", "backstop", "adl"}:
             raise OrderError(f"unknown method {method!r}")
         self._venue.liquidations.force(account, method)
         blocks = []

@@ -172,7 +172,7 @@ def fill_row(fill: Fill, dex: str) -> dict[str, Any]:
         "feeToken": "USDC",
         "twapId": None,
     }
-    if fill.method:
+    if fill.method in {"market", "backstop"}:
         row["liquidation"] = {
             "liquidatedUser": fill.liquidated,
             "markPx": text(fill.price),

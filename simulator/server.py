@@ -28,10 +28,12 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol; it registers its transport, so that faults can reach the socket."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Register the transport."""
         super().connection_made(transport)
         self.app_state.setdefault("transports", {})[self.client] = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the transport."""
         self.app_state["transports"].pop(self.client, None)
         super().connection_lost(exc)
 
@@ -50,6 +52,7 @@ class _Server(uvicorn.Server):
         await self.leaving.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
         await super().startup(sockets)
         self._ready.set()
 

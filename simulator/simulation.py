@@ -84,7 +84,7 @@ class Simulator(Server):
         return self.call(lambda: self._orders.deposit(user, amount, dex))
 
     def liquidate(self, user: str, *, dex: str = MAIN, method: str = "backstop") -> list[Block]:
-        """Liquidate all positions of a user: `market` or `backstop`."""
+        """Close all positions of a user: `market`, `backstop` or `adl`."""
         return self.call(lambda: self._orders.liquidate(user, dex=dex, method=method))
 
     def set_price(self, coin: str, price: Number) -> None:
