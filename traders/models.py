@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from traders.columns import amount
+from traders.history import OpenEpisode, RoundTrip, TraderDay
+
+__all__ = [
+    "AccountSnapshot",
+    "Coin",
+    "EventHead",
+    "FeedSocket",
+    "Ledger",
+    "OpenEpisode",
+    "Position",
+    "PositionEvent",
+    "RoundTrip",
+    "Trader",
+    "TraderDay",
+]
+
 ADDRESS = r"^0x[0-9a-f]{40}$"
-
-
-def amount(*, null: bool = False) -> models.DecimalField[Any, Any]:
-    """Return a column for a size, price or sum of money: exact, as the exchange writes it."""
-    return models.DecimalField(max_digits=38, decimal_places=18, null=null, blank=null)
 
 
 def main_dex() -> list[str]:
@@ -95,6 +106,9 @@ class Ledger(models.Model):
     floors = models.JSONField(default=dict)
     # dex -> state time of a snapshot without any position, which a second one must confirm.
     emptied = models.JSONField(default=dict, blank=True)
+    # The main dex's account value at its floor, null where unknown, and the index of its returns.
+    account_value = amount(null=True)
+    nav = amount(null=True)
 
     def __str__(self) -> str:
         """Return the trader's number."""
@@ -116,6 +130,8 @@ class Position(models.Model):
     leverage_type = models.CharField(max_length=16, blank=True, default="")
     margin_used = amount(null=True)
     liquidation_price = amount(null=True)
+    mark_price = amount(null=True)
+    funding_since_open = amount(null=True)  # above zero: the trader has paid it
     as_of_ms = models.BigIntegerField()
 
     class Meta:
@@ -124,6 +140,10 @@ class Position(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["trader", "coin"], name="one_position_per_coin"),
             models.CheckConstraint(condition=~Q(size=0), name="position_is_not_flat"),
+        ]
+        indexes = [
+            # statistics.marks: a coin's newest mark price, whoever holds it.
+            models.Index("coin", F("as_of_ms").desc(), name="position_mark"),
         ]
 
     def __str__(self) -> str:
