@@ -28,7 +28,7 @@ def positions(coin="BTC"):
 
 
 def fold(position, many):
-    changes = []
+    changes: list[Change] = []
     for fill in many:
         position, steps = apply(position, fill)
         changes += steps

@@ -6,10 +6,11 @@ import json
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from traders.positions import Fill, Position, apply
+from traders.positions import Fill, Position, Side, apply
 
 DATA = Path(
     os.environ.get("HLCOPY_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared/data")
@@ -18,6 +19,7 @@ pytestmark = [
     pytest.mark.shared_data,
     pytest.mark.skipif(not DATA.is_dir(), reason="the recorded accounts are not at hand"),
 ]
+SIDES: dict[str, Side] = {"B": "BUY", "A": "SELL"}
 WORDS = {
     ("OPEN", 1): "Open Long",
     ("OPEN", -1): "Open Short",
@@ -36,7 +38,7 @@ def recordings():
 
 def fills_by_coin(path):
     """Return the perpetuals' fills, oldest first as they came; spot and outcomes are none."""
-    chains = {}
+    chains: dict[str, list[dict[str, Any]]] = {}
     for row in json.loads(path.read_text(), parse_float=Decimal):
         if row["coin"][0] not in "@#" and "/" not in row["coin"]:
             chains.setdefault(row["coin"], []).append(row)
@@ -58,8 +60,7 @@ def test_every_position_and_direction_of_a_recorded_account_is_reproduced(path):
         position = Position(coin, start, Decimal(rows[0]["px"]) if start else Decimal(0))
         for row in rows:
             assert position.size == Decimal(row["startPosition"]), (coin, row["tid"])
-            side = "BUY" if row["side"] == "B" else "SELL"
-            fill = Fill(coin, side, Decimal(row["px"]), Decimal(row["sz"]))
+            fill = Fill(coin, SIDES[row["side"]], Decimal(row["px"]), Decimal(row["sz"]))
             position, changes = apply(position, fill)
             assert direction(changes) == row["dir"], (coin, row["tid"])
 
