@@ -22,7 +22,7 @@ _NOTHING = msgspec.Raw(b"null")
 
 
 class PositionState(msgspec.Struct, frozen=True, gc=False):
-    """One open position of a snapshot. Prices and amounts are in USD of the dex's collateral."""
+    """One open position, in USD of the dex's collateral; funding above zero was paid by it."""
 
     coin: str
     signed_size: Decimal
@@ -34,6 +34,7 @@ class PositionState(msgspec.Struct, frozen=True, gc=False):
     margin_used: Decimal
     liquidation_price: Decimal | None
     max_leverage: int
+    funding_since_open: Decimal | None = None
 
 
 class AccountState(msgspec.Struct, frozen=True):
@@ -90,6 +91,10 @@ class _Summary(msgspec.Struct, rename="camel"):
     total_margin_used: msgspec.Raw
 
 
+class _Funding(msgspec.Struct, frozen=True, rename="camel"):
+    since_open: msgspec.Raw = _NOTHING
+
+
 class _Leverage(msgspec.Struct):
     value: msgspec.Raw
     type: str = ""
@@ -105,6 +110,7 @@ class _Position(msgspec.Struct, rename="camel"):
     max_leverage: msgspec.Raw
     entry_px: msgspec.Raw = _NOTHING
     liquidation_px: msgspec.Raw = _NOTHING
+    cum_funding: _Funding = _Funding()
 
 
 class _AssetPosition(msgspec.Struct):
@@ -204,6 +210,7 @@ def _position(wire_position: _Position) -> PositionState:
         margin_used=numbers.noisy(wire_position.margin_used),
         liquidation_price=_optional(wire_position.liquidation_px),
         max_leverage=numbers.whole(wire_position.max_leverage),
+        funding_since_open=_optional(wire_position.cum_funding.since_open),
     )
 
 

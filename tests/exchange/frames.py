@@ -42,7 +42,7 @@ def position(**changes: Any) -> dict[str, Any]:
         "marginUsed": "65.0",
         "maxLeverage": 40,
         "leverage": {"type": "cross", "value": 10},
-        "cumFunding": {"allTime": "0.1", "sinceOpen": "0.0", "sinceChange": "0.0"},
+        "cumFunding": {"allTime": "0.1", "sinceOpen": "0.4", "sinceChange": "0.0"},
     } | changes
 
 

@@ -34,6 +34,7 @@ def test_it_reads_every_field_of_an_account():
                 margin_used=Decimal(65),
                 liquidation_price=Decimal("158000.1"),
                 max_leverage=40,
+                funding_since_open=Decimal("0.4"),
             ),
         ),
     )
@@ -52,6 +53,8 @@ def test_a_flat_account_has_no_positions():
         ({"leverage": {"type": "isolated", "value": 20, "rawUsd": "-95.06"}}, "leverage", 20),
         ({"leverage": {"type": "novel", "value": "3"}}, "leverage_type", "novel"),
         ({"maxLeverage": "50"}, "max_leverage", 50),
+        ({"cumFunding": {"sinceOpen": "-7.5"}}, "funding_since_open", Decimal("-7.5")),
+        ({"cumFunding": {"allTime": "1.0"}}, "funding_since_open", None),
         ({"unrealizedPnl": "0.00000000000000000001"}, "unrealised_pnl", Decimal(0)),
         ({"szi": "1064075.6000000001"}, "signed_size", Decimal("1064075.6000000001")),
         ({"surprise": {"deep": []}}, "coin", "BTC"),
