@@ -162,14 +162,19 @@ class Discovery:
 
     async def _report(self) -> None:
         """Keep the sockets' rows young."""
-        tidied = 0.0
+        tidied, failing = 0.0, False
         while True:
             begun = time.monotonic()
-            with contextlib.suppress(Error):
+            try:
                 await self._database.run(coverage.report, [feed.report() for feed in self.sockets])
                 if begun >= tidied + HOUSEKEEPING_SECONDS:
                     tidied = begun
                     await self._database.run(coverage.forget_dead)
+                failing = False
+            except Error as failure:
+                if not failing:
+                    logger.warning("coverage not written reason=%s", type(failure).__name__)
+                failing = True
             await asyncio.sleep(max(0.1, begun + REPORT_SECONDS - time.monotonic()))
 
     async def _tend(self) -> None:
