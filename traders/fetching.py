@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -68,6 +69,11 @@ class Fetching:
                     if not held <= self.size_decimals.keys() and dex not in self._listed:
                         await self._list(dex)
         return states
+
+    async def pause_until(self, monotonic_seconds: float) -> None:
+        """Wait for a time of the monotonic clock."""
+        with self._stoppable():
+            await asyncio.sleep(max(0.0, monotonic_seconds - time.monotonic()))
 
     async def _list(self, dex: str) -> None:
         """Renew a dex's list of coins, once in a pass; without it the known one goes on."""

@@ -39,6 +39,8 @@ async def track(seconds: float) -> tracking.Summary:
         weight=configuration.tracking_weight_per_pass,
         seconds=seconds,
         dexes=coins.configured_dexes(configuration.hyperliquid_coins),
+        # The other half is for replies that take long.
+        spread_seconds=seconds / 2,
     )
     async with (
         SharedBudget(

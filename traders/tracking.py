@@ -47,12 +47,17 @@ TRANSIENT = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one pass may use; after `seconds` it must have ended."""
+    """What one pass may use; after `seconds` it must have ended.
+
+    `spread_seconds`: the weight is given out evenly over so long, for events that come steadily
+    and a budget that always has room for what is urgent.
+    """
 
     batch_size: int
     weight: int
     seconds: float
     dexes: tuple[str, ...] = ("",)
+    spread_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -102,7 +107,7 @@ class _Pass:
         self._limits = limits
         self._fetching = Fetching(info)
         self._summary = Summary()
-        self._ends_at = time.monotonic() + limits.seconds
+        self._started = time.monotonic()
         # The weight of the accounts that were claimed.
         self._given_out = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,7 +117,7 @@ class _Pass:
 
     async def run(self) -> Summary:
         """Claim, fetch and record until there is a reason to stop."""
-        summary, started = self._summary, time.monotonic()
+        summary = self._summary
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(self._limits.seconds, self._abort, "deadline")
         reason = await self._claim_batches()
@@ -128,7 +133,7 @@ class _Pass:
         summary.traders_released = len(self._released)
         summary.weight_used = self._fetching.weight_used
         summary.stopped_because = summary.stopped_because or reason
-        summary.seconds = round(time.monotonic() - started, 3)
+        summary.seconds = round(time.monotonic() - self._started, 3)
         return summary
 
     async def _claim_batches(self) -> str:
@@ -141,6 +146,10 @@ class _Pass:
                 left = self._weight_left()
                 if left < STATE_WEIGHT:
                     return "weight spent"
+                share = self._given_out / self._limits.weight
+                await self._fetching.pause_until(
+                    self._started + share * self._limits.spread_seconds
+                )
                 if not await self._claim_batch(left // STATE_WEIGHT, before):
                     return "nobody waits"
         except asyncio.CancelledError:
@@ -156,12 +165,15 @@ class _Pass:
     def _weight_left(self) -> int:
         return self._limits.weight - self._given_out - self._fetching.weight_of_lists
 
+    def _seconds_left(self) -> float:
+        return max(0.0, self._started + self._limits.seconds - time.monotonic())
+
     async def _claim_batch(self, size: int, before: datetime) -> bool:
         """Claim and start the next batch, and wait until there is room for another; False: none."""
         alone = not self._tasks
         batch = await sync_to_async(claims.claim)(
             min(size, self._limits.batch_size),
-            lease_seconds=max(0.0, self._ends_at - time.monotonic()) + LEASE_GRACE_SECONDS,
+            lease_seconds=self._seconds_left() + LEASE_GRACE_SECONDS,
             before=before,
             alone=alone,
         )

@@ -49,15 +49,14 @@ def run(
     seconds: float = 30,
     dexes: tuple[str, ...] = ("",),
     budget: OpenBudget | None = None,
-    attempt_seconds: float = 15,
+    spread_seconds: float = 0,
 ) -> Summary:
     """Run one pass with the limits of the settings' defaults."""
 
     async def pass_() -> Summary:
-        async with InfoClient(
-            sim.api_url, budget=budget or OpenBudget(), attempt_seconds=attempt_seconds
-        ) as info:
-            return await run_pass(info, Limits(batch_size, weight, seconds, dexes))
+        limits = Limits(batch_size, weight, seconds, dexes, spread_seconds)
+        async with InfoClient(sim.api_url, budget=budget or OpenBudget()) as info:
+            return await run_pass(info, limits)
 
     return async_to_sync(pass_)()
 

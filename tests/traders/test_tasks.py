@@ -27,7 +27,8 @@ def sim(settings):
             hyperliquid_api_url=simulator.api_url,
             hyperliquid_weight_per_minute=400,
             tracking_weight_per_pass=200,
-            # So long that the next slot does not begin during the test.
+            # One batch, and so long that the next slot does not begin during the test.
+            tracking_batch_size=100,
             tracking_interval_seconds=86_400,
         )
         yield simulator

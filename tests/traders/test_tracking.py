@@ -45,7 +45,9 @@ def test_every_difference_between_two_snapshots_is_an_event(sim):
 
 def test_a_second_pass_over_unchanged_accounts_gives_no_event():
     # Nobody trades, time goes on: the exchange's floats are written anew in every reply.
-    quiet = SimulatorConfig(seed=3, traders=60, warmup_trades=1500, trades_per_second=0.0001)
+    quiet = SimulatorConfig(
+        seed=3, traders=60, warmup_trades=1500, trades_per_second=0.0001, volatility=0.01
+    )
     with Simulator(quiet) as sim:
         meet(sim.traders())
         run(sim)

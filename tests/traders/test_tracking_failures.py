@@ -145,3 +145,27 @@ def test_the_weight_of_a_pass_is_spent_while_traders_wait(sim):
         spent = now_spent
 
     assert Trader.objects.filter(last_tracked_at__isnull=False).count() == (94 - 20 + 94) // 2
+
+
+def test_a_pass_gives_its_weight_out_evenly(sim):
+    meet(sim.traders())
+    run(sim, weight=20, batch_size=1)
+    summary = run(sim, weight=100, batch_size=5, spread_seconds=0.5)
+
+    accounts = [
+        arrival.at
+        for arrival in sim.weight()["ips"]["127.0.0.1"]["arrivals"]
+        if arrival.request_type == "clearinghouseState"
+    ][-50:]
+    assert summary.weight_used == 100
+    # The tenth batch is claimed after nine tenths of the time.
+    assert accounts[-1] - accounts[0] > 0.4
+
+
+def test_a_pass_that_waits_for_its_next_batch_can_be_ended(sim):
+    meet(sim.traders())
+    summary = run(sim, batch_size=5, seconds=0.3, spread_seconds=60)
+
+    assert summary.stopped_because == "deadline"
+    assert summary.traders_ok == 5
+    assert summary.seconds < 2

@@ -22,7 +22,9 @@ def sim():
 @pytest.fixture
 def quiet():
     """An exchange on which nobody trades unless a test says so."""
-    config = SimulatorConfig(seed=5, traders=40, warmup_trades=1200, trades_per_second=0.0001)
+    config = SimulatorConfig(
+        seed=5, traders=40, warmup_trades=1200, trades_per_second=0.0001, volatility=0.01
+    )
     with Simulator(config) as simulator:
         yield simulator
 
