@@ -1,0 +1,178 @@
+"""What one position earns from flat to flat (pure).
+
+An episode begins when a position is opened and ends when it is flat again; a flip ends one and
+begins the next. Average-entry rule, as in `traders.positions`: a reduction by q of a position with
+entry price e realises sign * (price - e) * q, and the entry price stays.
+
+Amounts are USD, kept to 18 decimals; one beyond `LARGEST_USD`, which nobody earns, is unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from typing import Literal
+
+from traders import positions
+from traders.positions import ZERO, Change, Fill
+
+#: The exchange's rate for takers without discounts, on the notional; it writes no fees publicly.
+TAKER_FEE = Decimal("0.00045")
+LARGEST_USD = Decimal(10) ** 15
+# Products of two columns of 38 digits, and sums of them: nothing is cut.
+_EXACT = Context(prec=120)
+_STEP = Decimal("1E-18")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """An open position since it was flat; `opened_at_ms` is None if that was not watched.
+
+    `size` is signed. `gross_pnl` is what its reductions have realised so far, before fees, and
+    None once one of them had no known price.
+    """
+
+    coin: str
+    size: Decimal
+    entry_price: Decimal
+    opened_at_ms: int | None
+    peak_size: Decimal
+    gross_pnl: Decimal | None = ZERO
+    fees: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """An episode that has ended; `funding` is above zero where it was earned."""
+
+    coin: str
+    side: Literal["LONG", "SHORT"]
+    opened_at_ms: int | None
+    closed_at_ms: int
+    peak_size: Decimal
+    entry_price: Decimal
+    gross_pnl: Decimal | None
+    fees: Decimal
+    funding: Decimal | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it was watched from its beginning: only then is its result all of it."""
+        return self.opened_at_ms is not None
+
+    @property
+    def net_pnl(self) -> Decimal | None:
+        """What is left after fees and funding; unknown funding counts as none."""
+        if self.gross_pnl is None:
+            return None
+        with localcontext(_EXACT):
+            return usd(self.gross_pnl - self.fees + (self.funding or ZERO))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one change makes of an episode: it goes on, or it has become a round trip.
+
+    `volume` and `fee` are 0 where the price is unknown; `realised` is None then if the position was
+    reduced, and 0 where it was not.
+    """
+
+    episode: Episode | None
+    round_trip: RoundTrip | None
+    realised: Decimal | None
+    volume: Decimal
+    fee: Decimal
+
+
+def watched_late(position: positions.Position) -> Episode:
+    """Return the episode of a position that was there before its trader was watched."""
+    return Episode(position.coin, position.size, position.entry_price, None, abs(position.size))
+
+
+def apply(
+    episode: Episode | None,
+    change: Change,
+    *,
+    price: Decimal | None,
+    at_ms: int,
+    fee_rate: Decimal = TAKER_FEE,
+    funding: Decimal | None = None,
+) -> Step:
+    """Return what a change at `price` makes of the episode, which is None where it was flat.
+
+    `funding` is the whole episode's and belongs to a CLOSE. Raises ValueError for a change that
+    does not begin where the episode stands.
+    """
+    size_before = episode.size if episode else ZERO
+    if change.size_before != size_before or (episode and episode.coin != change.coin):
+        raise ValueError(f"{change} does not follow on {episode}")
+    with localcontext(_EXACT):
+        changed = abs(change.size_after - change.size_before)
+        volume = None if price is None else usd(changed * price)
+        if volume is None:
+            price = None
+        fee = ZERO if volume is None else usd(volume * fee_rate) or ZERO
+        if episode is None or abs(change.size_after) > abs(size_before):
+            grown = _grow(episode, change, price, at_ms)
+            return Step(_charged(grown, fee), None, ZERO, volume or ZERO, fee)
+        realised = None
+        if price is not None:
+            realised = usd((size_before - change.size_after) * (price - episode.entry_price))
+        reduced = replace(
+            _charged(episode, fee),
+            size=change.size_after,
+            gross_pnl=_sum(episode.gross_pnl, realised),
+        )
+        if change.size_after:
+            return Step(reduced, None, realised, volume or ZERO, fee)
+        round_trip = _end(reduced, size_before, at_ms, funding)
+        return Step(None, round_trip, realised, volume or ZERO, fee)
+
+
+def usd(amount: Decimal) -> Decimal | None:
+    """Return an amount to 18 decimals, None where it is beyond all reason."""
+    if abs(amount) > LARGEST_USD:
+        return None
+    return amount.quantize(_STEP, ROUND_HALF_EVEN, _EXACT)
+
+
+def _grow(episode: Episode | None, change: Change, price: Decimal | None, at_ms: int) -> Episode:
+    """Open the episode or add to it; without a price its result can never be known."""
+    size = change.size_after
+    if episode is None:
+        episode = Episode(change.coin, ZERO, ZERO, at_ms, ZERO)
+    if price is None:
+        return replace(
+            episode, size=size, peak_size=max(episode.peak_size, abs(size)), gross_pnl=None
+        )
+    fill = Fill(change.coin, change.side, price, abs(size - episode.size))
+    before = positions.Position(change.coin, episode.size, episode.entry_price)
+    after, _ = positions.apply(before, fill)
+    return replace(
+        episode,
+        size=size,
+        entry_price=after.entry_price,
+        peak_size=max(episode.peak_size, abs(size)),
+    )
+
+
+def _charged(episode: Episode, fee: Decimal) -> Episode:
+    return replace(episode, fees=episode.fees + fee)
+
+
+def _sum(gross: Decimal | None, realised: Decimal | None) -> Decimal | None:
+    return None if gross is None or realised is None else usd(gross + realised)
+
+
+def _end(episode: Episode, last_size: Decimal, at_ms: int, funding: Decimal | None) -> RoundTrip:
+    return RoundTrip(
+        episode.coin,
+        "LONG" if last_size > 0 else "SHORT",
+        episode.opened_at_ms,
+        at_ms,
+        episode.peak_size,
+        episode.entry_price,
+        episode.gross_pnl,
+        episode.fees,
+        funding,
+    )
