@@ -89,8 +89,8 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             **_database.get("OPTIONS", {}),  # what the URL's query says, such as sslmode
-            # An attempt to reconnect doubles its pauses: given up after 2 s, the next request begins
-            # a new one (else requests failed for 25 s more after an outage of 40 s).
+            # An attempt to reconnect doubles its pauses: given up after 2 s, the next request
+            # begins a new one (else requests failed for 25 s more after an outage of 40 s).
             "pool": {"min_size": 1, "max_size": 8, "timeout": 5, "reconnect_timeout": 2},
             "connect_timeout": 3,
             "keepalives_idle": 10,
@@ -119,6 +119,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["web.access.MayRead"],
     "EXCEPTION_HANDLER": "web.errors.handle",
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` is an unknown parameter like any other
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 

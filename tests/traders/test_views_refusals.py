@@ -36,6 +36,7 @@ def test_an_unknown_parameter_is_refused_and_the_known_are_named(client, path):
 
     assert response.status_code == 400
     assert "unknown parameter 'limt'" in error(response)["message"]
+    assert client.get(f"{path}?format=xml").status_code == 400
 
 
 def test_a_refusal_names_what_is_allowed(client):

@@ -145,6 +145,7 @@ def test_a_client_that_reads_late_gets_everything_and_delays_nobody(book, server
     slow_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow_socket.connect(("127.0.0.1", server.port))
     with server.listen(sock=slow_socket) as slow, server.listen() as quick:
+        assert slow.next()["head"] == quick.next()["head"] == 0
         book.add(400, **PADDING)  # 8 MB: more than the kernel buffers
         assert quick.events(400) == list(range(1, 401))
         assert slow.events(400) == list(range(1, 401))

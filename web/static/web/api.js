@@ -2,8 +2,14 @@
 
 /** Return the JSON of a path; throws an Error with the server's own words. */
 export async function read(path, signal) {
-  const response = await fetch(path, { headers: { accept: "application/json" }, signal });
-  const content = await response.json();
+  let response, content;
+  try {
+    response = await fetch(path, { headers: { accept: "application/json" }, signal });
+    content = await response.json();
+  } catch (failure) {
+    if (failure.name === "AbortError") throw failure;
+    throw new Error("The server does not answer; what you see may be out of date.");
+  }
   if (!response.ok) throw new Error(content.error?.message ?? `HTTP ${response.status}`);
   return content;
 }

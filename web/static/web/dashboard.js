@@ -121,10 +121,11 @@ const updates = new Updates();
 const stream = new Stream(document.querySelector("#stream"));
 follow(updates, stream, newestEvents);
 watchStatus(document.querySelector("#status"), updates, (readiness) => {
-  feedIsThere = readiness?.feed?.connected ?? false;
+  if (!readiness?.feed || !readiness.tracking) return; // unknown: the status bar says why
+  feedIsThere = readiness.feed.connected;
   write(empty, emptyText(search.value.trim()));
-  const tracked = readiness?.tracking?.last_tracked_at ?? null;
-  const age = readiness?.feed?.last_block_age_seconds ?? null;
+  const tracked = readiness.tracking.last_tracked_at;
+  const age = readiness.feed.last_block_age_seconds;
   fact("tracked", ago(tracked), tracked);
   fact("block", ago(age === null ? null : new Date(Date.now() - age * 1000)));
 });

@@ -2,6 +2,7 @@
 // textContent: names come from strangers.
 
 export const UNKNOWN = "–";
+const NUMBER = new Intl.NumberFormat("en-US");
 const DOLLARS = new Intl.NumberFormat("en-US", {
   style: "currency",
   currency: "USD",
@@ -28,7 +29,7 @@ export function decimal(text) {
 
 /** A number of things. */
 export function count(number) {
-  return number.toLocaleString("en-US");
+  return NUMBER.format(number);
 }
 
 /** A sum of money, rounded for the eye. */
