@@ -28,8 +28,16 @@ from hlcopy.supervisor.program import Program, read_procfile
 from hlcopy.supervisor.record import LOCK_FILE, boot_clock, dead_seconds, read_record
 from hlcopy.supervisor.supervisor import Supervisor
 
-DEMO_TRADERS = 3000
-DEMO_INTERVALS = {"TRACKING_INTERVAL_SECONDS": "5", "LEADERBOARD_INTERVAL_SECONDS": "30"}
+# Few enough that everybody's second snapshot, the first that can show a change, comes within 30 s;
+# a twelfth of the minute's weight in each pass, so that events come steadily and not in one burst.
+DEMO_TRADERS = 150
+DEMO_SETTINGS = {
+    "HYPERLIQUID_COINS": "all,xyz:*",
+    "TRACKING_INTERVAL_SECONDS": "5",
+    "TRACKING_BATCH_SIZE": "45",
+    "TRACKING_WEIGHT_PER_PASS": "90",
+    "LEADERBOARD_INTERVAL_SECONDS": "30",
+}
 # The exchange counts 60 s; the rest covers the last stamp's age and a worker that ended slowly.
 NOTHING_SPENT_AFTER_SECONDS = 80
 
@@ -161,7 +169,7 @@ def _demo_environment(environ: Mapping[str, str], simulator_port: int) -> dict[s
         "HLCOPY_DEMO": "1",
         "HYPERLIQUID_API_URL": f"http://127.0.0.1:{simulator_port}",
         "HYPERLIQUID_WS_URL": f"ws://127.0.0.1:{simulator_port}/ws",
-        **{name: environ.get(name) or value for name, value in DEMO_INTERVALS.items()},
+        **{name: environ.get(name) or value for name, value in DEMO_SETTINGS.items()},
     }
 
 
