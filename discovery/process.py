@@ -30,6 +30,7 @@ from traders.models import Coin
 logger = logging.getLogger(__name__)
 #: Each socket's row is at most one second old.
 REPORT_SECONDS = 0.8
+SPACING_SECONDS = 0.1
 COIN_LIST_SECONDS = 60
 #: Without PostgreSQL the sockets subscribe all the same.
 ASK_SECONDS = 3
@@ -45,9 +46,12 @@ COMMIT_WITHIN_SECONDS = 3.5
 class Turns:
     """Lets one socket connect after the other, each with the permit of all processes."""
 
-    def __init__(self, permit: Callable[[], Awaitable[None]] | None) -> None:
+    def __init__(
+        self, permit: Callable[[], Awaitable[None]] | None, stagger_seconds: float
+    ) -> None:
         """`permit` is awaited before every new connection."""
         self._permit = permit
+        self._stagger_seconds = stagger_seconds
         self._lock = asyncio.Lock()
         self._next = 0.0
 
@@ -57,7 +61,7 @@ class Turns:
             await asyncio.sleep(max(0.0, self._next - time.monotonic()))
             if self._permit is not None:
                 await self._permit()
-            self._next = time.monotonic() + STAGGER_SECONDS
+            self._next = time.monotonic() + self._stagger_seconds
 
 
 class Discovery:
@@ -73,6 +77,7 @@ class Discovery:
         recorder: Recorder | None = None,
         status: StatusLine | None = None,
         patience: Patience | None = None,
+        stagger_seconds: float = STAGGER_SECONDS,
     ) -> None:
         """Take the settings; connect nothing yet."""
         self.queue = TradeQueue()
@@ -80,13 +85,15 @@ class Discovery:
         self._plan = CoinPlan(coins, sockets=sockets, started_seconds=time.monotonic())
         self._choice = Choice((), {})
         self._news = asyncio.Event()
+        # A socket's state.
+        self._changed = asyncio.Event()
         # The list has been read, or cannot be.
         self._asked = asyncio.Event()
         self._recorder = recorder
         self._status = status
         self._patience = patience
         self._database = DatabaseThread("coverage")
-        self._turns = Turns(permit)
+        self._turns = Turns(permit, stagger_seconds)
         process = f"{socket.gethostname()[:50]}:{os.getpid()}-{secrets.token_hex(2)}"
         self.sockets = [
             self._socket(url, f"{process}/{number}", number) for number in range(sockets)
@@ -118,7 +125,7 @@ class Discovery:
         stream = Stream(
             url,
             wanted=(),
-            on_state=ConnectionLog(name),
+            on_state=ConnectionLog(name, self._changed.set),
             permit=self._turns,
             patience=self._patience,
             tap=None if recorder is None else lambda raw: recorder.add(number, raw),
@@ -175,7 +182,12 @@ class Discovery:
                 if not failing:
                     logger.warning("coverage not written reason=%s", type(failure).__name__)
                 failing = True
-            await asyncio.sleep(max(0.1, begun + REPORT_SECONDS - time.monotonic()))
+            # A change of state is written at once, a flood of them ten times a second.
+            await asyncio.sleep(SPACING_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                rest = begun + REPORT_SECONDS - time.monotonic()
+                await asyncio.wait_for(self._changed.wait(), max(0.0, rest))
+            self._changed.clear()
 
     async def _tend(self) -> None:
         """Write the recording every second and the status line every ten."""

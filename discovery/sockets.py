@@ -103,14 +103,16 @@ class Socket:
 class ConnectionLog:
     """Writes one line for each change of a socket's connection, and for each refused coin once."""
 
-    def __init__(self, name: str) -> None:
-        """Nothing is known of the socket yet."""
+    def __init__(self, name: str, on_change: Callable[[], None]) -> None:
+        """Nothing is known of the socket yet; `on_change` is told of every new state."""
         self._name = name
+        self._on_change = on_change
         self._connected = False
         self._refused: set[Subscription] = set()
 
     def __call__(self, state: StreamState) -> None:
         """Take the stream's new state."""
+        self._on_change()
         if state.connected != self._connected:
             self._connected = state.connected
             logger.info(

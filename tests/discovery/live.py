@@ -79,6 +79,7 @@ def discovering(
     sim: Simulator, coins: tuple[str, ...] = ("all",), **more: Any
 ) -> Iterator[Discovery]:
     """Run the stream process in a thread of this one until the end of the block."""
+    settings: dict[str, Any] = {"stagger_seconds": 0.05, **more}
     started: list[Discovery] = []
     ready = threading.Event()
     ending: list[Callable[[], object]] = []
@@ -88,7 +89,7 @@ def discovering(
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         ending.append(partial(loop.call_soon_threadsafe, stop.set))
-        started.append(Discovery(url=sim.ws_url, coins=coins, sockets=2, **more))
+        started.append(Discovery(url=sim.ws_url, coins=coins, sockets=2, **settings))
         ready.set()
         await started[0].run(stop)
 
