@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from typing import Any
 
 import psycopg
@@ -123,8 +124,13 @@ async def _missing_migrations(cursor: psycopg.AsyncCursor[dict[str, Any]]) -> in
         rows = await (await cursor.execute(MIGRATIONS)).fetchall()
     except psycopg.errors.UndefinedTable:
         rows = []
-    wanted = MigrationLoader(None).disk_migrations or {}
-    return len(set(wanted) - {(row["app"], row["name"]) for row in rows})
+    return len(_migrations() - {(row["app"], row["name"]) for row in rows})
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    """Return the migrations of this code, read from disk once."""
+    return frozenset(MigrationLoader(None).disk_migrations or ())
 
 
 async def redis_is_there() -> bool:

@@ -12,9 +12,9 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.web.conftest import book, server
+from tests.web.conftest import book, door, server
 
-__all__ = ["book", "server"]
+__all__ = ["book", "door", "server"]
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OPTIONS += ["--disable-component-update", "--disable-sync"]
 

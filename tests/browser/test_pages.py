@@ -128,6 +128,23 @@ def test_a_restart_of_the_server_is_shown_and_nothing_is_missing_afterwards(book
     assert visit.event_ids() == list(range(25, 0, -1))
 
 
+def test_a_database_that_is_away_is_said_until_it_is_back(book, server, door, browser):
+    visit = Visit(browser, viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    page = visit.page
+    page.goto(server.url)
+    page.wait_for_selector("#traders tbody tr")
+
+    door(False)
+    page.wait_for_selector("text=Database away")
+    page.wait_for_selector("text=the database does not answer")
+    assert page.locator("#traders tbody tr").count() == 1  # what was known stays
+    visit.shot("database-away")
+
+    door(True)
+    page.wait_for_selector("[data-status=storage]", state="hidden")
+    page.wait_for_selector(".refusal", state="hidden")
+
+
 def test_an_empty_book_says_what_happens_next(book, services, browser):
     book.trader.delete()
     server = WebServer(services.redis_url, HLCOPY_DEMO="1")

@@ -7,14 +7,11 @@ import socket
 import subprocess
 from contextlib import contextmanager, suppress
 
-import psycopg
-import pytest
 import redis
-from django.db import connection
 
 from hlcopy.broadcast import EVENTS_CHANNEL
 from hlcopy.embedded.valkey import find_program
-from tests.web.server import WebServer, database_url, free_port, until
+from tests.web.server import WebServer, free_port, until
 
 PADDING = {"details": {"padding": "x" * 20_000}}
 
@@ -87,33 +84,6 @@ def test_a_frozen_redis_is_noticed_and_costs_no_event(book, services):
         for number in (1, 2):
             book.add(waking=False)
             assert updates.events(1) == [number]
-
-
-@contextmanager
-def administrator():
-    """A session in another database of the same PostgreSQL."""
-    with psycopg.connect(database_url(), dbname="postgres", autocommit=True) as session:
-        yield session
-
-
-@pytest.fixture
-def door():
-    """Let nobody but this process into the test's database, or everybody again."""
-    (mine,) = connection.cursor().execute("SELECT pg_backend_pid()").fetchone()
-    name = connection.settings_dict["NAME"]
-
-    def is_open(wanted: bool) -> None:
-        with administrator() as session:
-            session.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {wanted}')
-            if not wanted:
-                others = "datname = %s AND pid <> %s"
-                session.execute(
-                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}",
-                    [name, mine],
-                )
-
-    yield is_open
-    is_open(True)
 
 
 def test_postgresql_away_is_said_and_then_everything_comes(book, server, door):

@@ -33,6 +33,7 @@ async function show() {
     );
   } catch (failure) {
     write(refusal, failure.message);
+    write(empty, "Nothing can be shown.");
   }
 }
 
