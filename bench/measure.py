@@ -68,7 +68,7 @@ def compare(
 
 def table(options: Sequence[Option], unit: str) -> str:
     """Return the results as text, ratios against the first option."""
-    heads = (f"wall us/{unit}", f"{unit}s/s", "client CPU us", "server CPU us", "wall x", "CPU x")
+    heads = (f"wall us/{unit}", f"{unit}/s", "client CPU us", "server CPU us", "wall x", "CPU x")
     lines = [f"{'':44}" + "".join(map("{:>16}".format, heads)) + "  min..max"]
     base = options[0]
     for option in options:

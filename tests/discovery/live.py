@@ -18,6 +18,7 @@ from typing import Any, Self
 from django.db import connection
 
 from discovery.process import Discovery
+from hlcopy.supervisor.children import popen_options
 from simulator import Simulator, SimulatorConfig
 from simulator.wire import Block
 from traders.models import FeedSocket, Trader
@@ -134,6 +135,7 @@ class Command:
                 },
                 stdout=output,
                 stderr=output,
+                **popen_options(death_signal=signal.SIGKILL),
             )
 
     def __enter__(self) -> Self:
