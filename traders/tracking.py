@@ -64,8 +64,9 @@ class Limits:
 class Summary:
     """What a pass has done.
 
-    A batch in which no trader could be tracked has failed; `traders_released` were given back
-    untouched; `weight_used` is that of the requests that were answered or failed.
+    A batch has failed if requests or writes failed and none of its traders could be tracked;
+    `traders_released` were given back untouched; `weight_used` is that of the requests that were
+    answered or failed.
     """
 
     batches_ok: int = 0
@@ -78,15 +79,12 @@ class Summary:
     seconds: float = 0.0
     stopped_because: str = ""
 
-    def __str__(self) -> str:
-        """Return one line of key=value."""
-        return " ".join(f"{key}={value!r}" for key, value in asdict(self).items())
-
 
 @dataclass(slots=True)
 class _BatchRun:
     open: int
     ok: bool = False
+    failed: bool = False
 
 
 async def run_pass(info: InfoClient, limits: Limits) -> Summary:
@@ -96,7 +94,9 @@ async def run_pass(info: InfoClient, limits: Limits) -> Summary:
     trader is leased to one of them.
     """
     summary = await _Pass(info, limits).run()
-    logger.info("tracking %s", summary)
+    logger.info(
+        "tracking %s", " ".join(f"{key}={value!r}" for key, value in asdict(summary).items())
+    )
     return summary
 
 
@@ -108,6 +108,8 @@ class _Pass:
         self._fetching = Fetching(info)
         self._summary = Summary()
         self._started = time.monotonic()
+        self._ends_at = self._started + limits.seconds
+        self._seconds_per_weight = limits.spread_seconds / limits.weight
         # The weight of the accounts that were claimed.
         self._given_out = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,14 +144,11 @@ class _Pass:
             before = await sync_to_async(database_now)()
             await self._fetching.refresh(self._limits.dexes)
             while not self._fetching.stopped:
-                # What lists of coins have cost is the pass's as well.
                 left = self._weight_left()
                 if left < STATE_WEIGHT:
                     return "weight spent"
-                share = self._given_out / self._limits.weight
-                await self._fetching.pause_until(
-                    self._started + share * self._limits.spread_seconds
-                )
+                due = self._started + self._given_out * self._seconds_per_weight
+                await self._fetching.pause_until(due)
                 if not await self._claim_batch(left // STATE_WEIGHT, before):
                     return "nobody waits"
         except asyncio.CancelledError:
@@ -165,15 +164,12 @@ class _Pass:
     def _weight_left(self) -> int:
         return self._limits.weight - self._given_out - self._fetching.weight_of_lists
 
-    def _seconds_left(self) -> float:
-        return max(0.0, self._started + self._limits.seconds - time.monotonic())
-
     async def _claim_batch(self, size: int, before: datetime) -> bool:
         """Claim and start the next batch, and wait until there is room for another; False: none."""
         alone = not self._tasks
         batch = await sync_to_async(claims.claim)(
             min(size, self._limits.batch_size),
-            lease_seconds=self._seconds_left() + LEASE_GRACE_SECONDS,
+            lease_seconds=self._ends_at - time.monotonic() + LEASE_GRACE_SECONDS,
             before=before,
             alone=alone,
         )
@@ -219,18 +215,21 @@ class _Pass:
             self._released.append(claim)
             self._abort(_short(error))
         except TransportError as error:
+            run.failed = True
             self._doubtful.append((claim, error))
             if len(self._doubtful) >= UNREACHABLE_AFTER:
                 self._abort(f"unreachable: {_short(error)}")
         except (OperationalError, InterfaceError) as error:
+            run.failed = True
             self._released.append(claim)
             self._database_failed(error)
         except Exception as error:  # noqa: BLE001 (one account's poison must not cost the others)
+            run.failed = True
             await self._fail(claim, error)
         run.open -= 1
         if run.open == 0:
             self._summary.batches_ok += run.ok
-            self._summary.batches_failed += not run.ok
+            self._summary.batches_failed += run.failed and not run.ok
 
     async def _record(self, claim: Claim, states: dict[str, AccountState]) -> bool:
         """Write what was fetched; False if the lease was lost."""

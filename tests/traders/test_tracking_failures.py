@@ -128,6 +128,7 @@ def test_at_its_deadline_the_pass_gives_back_what_it_has_not_fetched(sim):
         summary = run(sim, seconds=0.4)
 
     assert summary.stopped_because == "deadline"
+    assert (summary.batches_ok, summary.batches_failed) == (0, 0)
     assert summary.seconds < 2.5
     assert (summary.traders_ok, summary.traders_failed) == (0, 0)
     assert untouched() == 100
