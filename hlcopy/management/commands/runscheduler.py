@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -14,7 +15,8 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 from django.utils.module_loading import autodiscover_modules
 
-from hlcopy import periodic
+from hlcopy import heartbeats, periodic
+from hlcopy.models import Heartbeat
 
 logger = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 0.5
@@ -38,6 +40,8 @@ class Command(BaseCommand):
         logger.info("scheduler state=started jobs=%s", ",".join(sorted(periodic.JOBS)))
         while not stopping.wait(LOOK_EVERY_SECONDS):
             step()
+        with contextlib.suppress(DatabaseError):
+            heartbeats.leave()
         connection.close()
         logger.info("scheduler state=stopped")
 
@@ -46,6 +50,7 @@ def step() -> list[str]:
     """Send what is due and return the names; PostgreSQL or Redis being away is a logged pause."""
     try:
         close_old_connections()
+        heartbeats.beat(Heartbeat.Role.SCHEDULER)
         return periodic.send_due(periodic.database_now())
     except (DatabaseError, redis.RedisError, dramatiq.errors.ConnectionError) as failure:
         logger.warning("scheduler state=waiting reason=%s", type(failure).__name__)
