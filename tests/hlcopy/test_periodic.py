@@ -210,6 +210,7 @@ def test_a_run_does_not_overlap_the_one_before(job):
     inner = []
 
     def long():
+        JobRun.objects.update(lease_until=now + timedelta(minutes=5))  # renewed all the time
         assert send_due(now + timedelta(seconds=60)) == ["count_traders"]
         inner.append(run_slot(job, first + 1, dict))
         return {}
