@@ -19,8 +19,8 @@ from traders.positions import ZERO, Change, Fill
 #: The exchange's rate for takers without discounts, on the notional; it writes no fees publicly.
 TAKER_FEE = Decimal("0.00045")
 LARGEST_USD = Decimal(10) ** 15
-# Products of two columns of 38 digits, and sums of them: nothing is cut.
-_EXACT = Context(prec=120)
+#: For products of two columns of 38 digits and sums of them: nothing is cut.
+EXACT = Context(prec=120)
 _STEP = Decimal("1E-18")
 
 
@@ -65,7 +65,7 @@ class RoundTrip:
         """What is left after fees and funding; unknown funding counts as none."""
         if self.gross_pnl is None:
             return None
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return usd(self.gross_pnl - self.fees + (self.funding or ZERO))
 
 
@@ -106,7 +106,7 @@ def apply(
     size_before = episode.size if episode else ZERO
     if change.size_before != size_before or (episode and episode.coin != change.coin):
         raise ValueError(f"{change} does not follow on {episode}")
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         changed = abs(change.size_after - change.size_before)
         volume = None if price is None else usd(changed * price)
         if volume is None:
@@ -129,11 +129,11 @@ def apply(
         return Step(None, round_trip, realised, volume or ZERO, fee)
 
 
-def usd(amount: Decimal) -> Decimal | None:
-    """Return an amount to 18 decimals, None where it is beyond all reason."""
-    if abs(amount) > LARGEST_USD:
+def usd(amount: Decimal | None) -> Decimal | None:
+    """Return an amount to 18 decimals, None where it is unknown or beyond all reason."""
+    if amount is None or abs(amount) > LARGEST_USD:
         return None
-    return amount.quantize(_STEP, ROUND_HALF_EVEN, _EXACT)
+    return amount.quantize(_STEP, ROUND_HALF_EVEN, EXACT)
 
 
 def _grow(episode: Episode | None, change: Change, price: Decimal | None, at_ms: int) -> Episode:

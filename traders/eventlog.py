@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.db import connection, transaction
 
@@ -37,6 +37,7 @@ class NewEvent:
     exchange_time_ms: int
     stale: bool = False
     replayed: bool = False
+    details: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def append(events: Sequence[NewEvent]) -> int | None:
@@ -69,7 +70,7 @@ def append(events: Sequence[NewEvent]) -> int | None:
                         event.stale,
                         event.replayed,
                         event.exchange_time_ms,
-                        json.dumps({}),
+                        json.dumps(event.details),
                     )
                 )
     transaction.on_commit(lambda: broadcast.wake(head))

@@ -25,8 +25,11 @@ from django.db import connection, transaction
 from exchange.numbers import quantise
 from exchange.replies import AccountState, PositionState
 from traders import eventlog, positions
+from traders.episodes import usd
 from traders.eventlog import NewEvent
 from traders.models import AccountSnapshot, Ledger, Position, PositionEvent
+from traders.positions import Change
+from traders.statistics import Statistics, mark_price
 
 SECOND_LOOK_MS = 5_000
 #: A float has 15 decimal digits that can be trusted; sizes on the wire have at most 8 decimals.
@@ -49,8 +52,12 @@ REFRESHED = [
     "leverage_type",
     "margin_used",
     "liquidation_price",
+    "mark_price",
+    "funding_since_open",
     "as_of_ms",
 ]
+#: What of a position before a snapshot says what has happened, and what it has earned.
+READ = ["coin", "size", "entry_price", "mark_price", "funding_since_open"]
 
 
 class Verdict(Enum):
@@ -97,6 +104,7 @@ def record_snapshots(
     events: list[NewEvent] = []
     with writing():
         ledger = _locked_ledger(trader_id)
+        statistics = Statistics(trader_id, ledger)
         for dex, state in sorted(states.items()):
             book = _Book(trader_id, dex, state, size_decimals)
             verdict = judge(
@@ -106,21 +114,27 @@ def record_snapshots(
                 dropped=bool(book.before) and not book.after,
             )
             recorded.verdicts[dex] = verdict
-            if verdict is Verdict.APPLIED:
-                changes = positions.diff(book.before, book.after)
+            value = known_value(state)
+            if verdict in {Verdict.APPLIED, Verdict.BASELINE}:
+                changes = book.changes() if verdict is Verdict.APPLIED else ()
+                details = statistics.add(
+                    *(dex, book.before, book.after, changes),
+                    time_ms=state.time_ms,
+                    account_value=value,
+                )
                 source = PositionEvent.Source.SNAPSHOT
                 events += (
-                    NewEvent(trader_id, address, change, source, state.time_ms)
-                    for change in changes
+                    NewEvent(trader_id, address, change, source, state.time_ms, details=told)
+                    for change, told in zip(changes, details, strict=True)
                 )
-            if verdict in {Verdict.APPLIED, Verdict.BASELINE}:
                 book.write()
                 ledger.floors[dex] = state.time_ms
                 ledger.emptied.pop(dex, None)
             elif verdict is Verdict.WAITS:
                 ledger.emptied.setdefault(dex, state.time_ms)
-            _store(trader_id, dex, state, fetched_at, verdict)
-        ledger.save(update_fields=["floors", "emptied"])
+            _store(trader_id, dex, state, value=value, fetched_at=fetched_at, verdict=verdict)
+        statistics.write()
+        ledger.save(update_fields=["floors", "emptied", "account_value", "nav"])
         recorded.look_again = any(dex in ledger.emptied for dex in states)
         recorded.events = len(events)
         recorded.head = eventlog.append(events)
@@ -179,30 +193,33 @@ class _Book:
     def __init__(
         self, trader_id: int, dex: str, state: AccountState, size_decimals: Mapping[str, int]
     ) -> None:
-        self._rows = [
+        rows = [
             _row(trader_id, dex, held, size, state.time_ms)
             for held in state.positions
             if (size := on_grid(held.signed_size, held.coin, size_decimals))
         ]
         self._of_dex = Position.objects.filter(trader_id=trader_id, dex=dex)
-        self.before = {
-            coin: positions.Position(coin, size, entry_price)
-            for coin, size, entry_price in self._of_dex.values_list("coin", "size", "entry_price")
-        }
-        self.after = {
-            row.coin: positions.Position(row.coin, row.size, row.entry_price) for row in self._rows
-        }
+        self.before = {row.coin: row for row in self._of_dex.only(*READ)}
+        self.after = {row.coin: row for row in rows}
+
+    def changes(self) -> tuple[Change, ...]:
+        """Return what leads from the state before to the state after."""
+        return positions.diff(_sizes(self.before), _sizes(self.after))
 
     def write(self) -> None:
         """Bring the rows to the state after."""
         if gone := self.before.keys() - self.after.keys():
             self._of_dex.filter(coin__in=gone).delete()
         Position.objects.bulk_create(
-            self._rows,
+            self.after.values(),
             update_conflicts=True,
             unique_fields=["trader", "coin"],
             update_fields=REFRESHED,
         )
+
+
+def _sizes(rows: Mapping[str, Position]) -> dict[str, positions.Position]:
+    return {coin: positions.Position(coin, row.size, row.entry_price) for coin, row in rows.items()}
 
 
 def _row(trader_id: int, dex: str, held: PositionState, size: Decimal, time_ms: int) -> Position:
@@ -218,6 +235,8 @@ def _row(trader_id: int, dex: str, held: PositionState, size: Decimal, time_ms: 
         leverage_type=held.leverage_type[:16],
         margin_used=held.margin_used,
         liquidation_price=held.liquidation_price,
+        mark_price=mark_price(held),
+        funding_since_open=usd(held.funding_since_open),
         as_of_ms=time_ms,
     )
 
@@ -233,10 +252,15 @@ def _locked_ledger(trader_id: int) -> Ledger:
 
 
 def _store(
-    trader_id: int, dex: str, state: AccountState, fetched_at: datetime, verdict: Verdict
+    trader_id: int,
+    dex: str,
+    state: AccountState,
+    *,
+    value: Decimal | None,
+    fetched_at: datetime,
+    verdict: Verdict,
 ) -> None:
     """Keep the snapshot itself: the account's history of equity."""
-    value = known_value(state)
     AccountSnapshot.objects.create(
         trader_id=trader_id,
         dex=dex,

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from exchange.info import InfoClient
 from simulator import Simulator
+from tests.traders.told_again import assert_statistics_follow_from_log
 from traders.models import AccountSnapshot, Ledger, Position, PositionEvent, Trader
 from traders.tracking import Limits, Summary, run_pass
 
@@ -89,7 +90,7 @@ def assert_book_is_true(sim: Simulator, dexes: tuple[str, ...] = ("",)) -> None:
 
 
 def assert_log_is_whole() -> None:
-    """Check that the log's numbers have no gap and that its chains lead to the positions."""
+    """Check that no number of the log is missing, and that positions and statistics follow."""
     sizes: dict[tuple[int, str], Decimal] = {}
     numbers = []
     for event in PositionEvent.objects.order_by("id"):
@@ -103,6 +104,7 @@ def assert_log_is_whole() -> None:
         for trader_id, coin, size in Position.objects.values_list("trader_id", "coin", "size")
     }
     assert {chain: held.get(chain, Decimal(0)) for chain in sizes} == sizes
+    assert_statistics_follow_from_log()
 
 
 def _assert_positions(sim: Simulator, trader: Trader, dex: str, floor_ms: int) -> None:

@@ -1,0 +1,123 @@
+"""Tells episodes, round trips and days again from the event log, and compares."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import Decimal
+from itertools import pairwise
+
+from hlcopy.clock import from_ms
+from traders import episodes
+from traders.models import AccountSnapshot, OpenEpisode, PositionEvent, RoundTrip, TraderDay
+from traders.positions import Change, Position
+
+SUMS = (
+    *("volume_usd", "events", "closed", "wins", "losses", "gross_profit", "gross_loss"),
+    *("realised_gross", "fees"),
+)
+ENDED = (
+    *("side", "opened_at_ms", "closed_at_ms", "peak_size", "entry_price", "gross_pnl", "fees"),
+    *("funding", "net_pnl", "complete"),
+)
+
+
+def assert_statistics_follow_from_log() -> None:
+    """Check every row of the statistics against a pure fold over the events and the snapshots."""
+    running, ended, days = fold()
+    assert open_episodes() == running
+    assert round_trips() == ended
+    kept = {}
+    for row in TraderDay.objects.all():
+        sums = {name: getattr(row, name) for name in SUMS}
+        if any(sums.values()):
+            kept[row.trader_id, row.day] = sums
+    assert kept == days
+    assert_equity_is_that_of_the_snapshots()
+
+
+def fold():
+    """Return (open episodes, round trips, sums of days) as the event log alone tells them."""
+    running, ended = {}, defaultdict(list)
+    days = defaultdict(lambda: dict.fromkeys(SUMS, Decimal(0)))
+    for event in PositionEvent.objects.order_by("id"):
+        told, key = event.details, (event.trader_id, event.coin)
+        change = Change(
+            *(event.kind, event.coin, event.side, event.size_before, event.size_after, event.price)
+        )
+        episode = running.pop(key, None)
+        if episode is None and event.size_before:
+            entry = Decimal(told["entry_price"])
+            episode = episodes.watched_late(Position(event.coin, event.size_before, entry))
+        step = episodes.apply(
+            episode,
+            change,
+            price=event.price or optional(told.get("mark_price")),
+            at_ms=event.exchange_time_ms,
+            funding=optional(told.get("funding")),
+        )
+        if step.episode:
+            running[key] = step.episode
+        day = days[event.trader_id, from_ms(event.exchange_time_ms).date()]
+        day["events"] += 1
+        day["volume_usd"] += step.volume
+        day["fees"] += step.fee
+        day["realised_gross"] += step.realised or 0
+        if step.round_trip:
+            ended[key].append(tuple(getattr(step.round_trip, name) for name in ENDED))
+            add_round_trip(day, step.round_trip)
+    return running, dict(ended), dict(days)
+
+
+def add_round_trip(day, trip):
+    net = trip.net_pnl if trip.complete else None
+    day["closed"] += 1
+    day["wins"] += net is not None and net > 0
+    day["losses"] += net is not None and net < 0
+    day["gross_profit"] += max(net or 0, 0)
+    day["gross_loss"] += max(-(net or 0), 0)
+
+
+def open_episodes():
+    names = ("coin", "size", "entry_price", "opened_at_ms", "peak_size", "gross_pnl", "fees")
+    return {
+        (row.trader_id, row.coin): episodes.Episode(*(getattr(row, name) for name in names))
+        for row in OpenEpisode.objects.all()
+    }
+
+
+def round_trips():
+    rows = defaultdict(list)
+    for row in RoundTrip.objects.order_by("id"):
+        assert row.dex == row.coin.rpartition(":")[0]
+        assert row.estimated
+        rows[row.trader_id, row.coin].append(tuple(getattr(row, name) for name in ENDED))
+    return dict(rows)
+
+
+def assert_equity_is_that_of_the_snapshots() -> None:
+    values = defaultdict(list)
+    for row in AccountSnapshot.objects.filter(dex="", applied=True).order_by("id"):
+        day = from_ms(row.state_time_ms).date()
+        values[row.trader_id, day].append(row.account_value)
+    for row in TraderDay.objects.all():
+        many = values.pop((row.trader_id, row.day), [])
+        known = [value for value in many if value is not None] or [None]
+        assert row.snapshots == len(many)
+        assert (row.equity_open, row.equity_close) == (known[0], known[-1])
+        assert (row.equity_min, row.equity_max) == (
+            (None, None) if known == [None] else (min(known), max(known))
+        )
+        if row.nav_close is not None:
+            assert row.nav_min <= min(row.nav_open, row.nav_close)
+            assert row.nav_max >= max(row.nav_open, row.nav_close)
+    assert not values
+    of_trader = defaultdict(list)
+    for row in TraderDay.objects.exclude(nav_close=None).order_by("day"):
+        of_trader[row.trader_id].append(row)
+    for rows in of_trader.values():
+        assert rows[0].nav_open == 1
+        assert all(after.nav_open == before.nav_close for before, after in pairwise(rows))
+
+
+def optional(text):
+    return None if text is None else Decimal(text)
