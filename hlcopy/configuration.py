@@ -12,11 +12,22 @@ import msgspec
 from msgspec import Meta, Struct
 
 COIN = re.compile(r"[A-Za-z0-9@#/_.-]{1,32}|[A-Za-z0-9_-]{1,15}:(\*|[A-Za-z0-9_.-]{1,32})")
+WEIGHT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,9})?|\.[0-9]{1,9}", re.ASCII)
 SCHEMES = {
     "hyperliquid_api_url": ("http", "https"),
     "hyperliquid_ws_url": ("ws", "wss"),
     "database_url": ("postgres", "postgresql"),
     "redis_url": ("redis", "rediss"),
+}
+#: The presets of the leaderboard, and what each weighs by itself (reference: docs/scoring.md).
+PRESETS = {
+    "classic": {
+        "win_rate": 0.30,
+        "max_drawdown": 0.25,
+        "total_volume_usd": 0.20,
+        "risk_ratio": 0.15,
+        "account_age_days": 0.10,
+    }
 }
 YES_OR_NO = {"1": True, "on": True, "true": True, "yes": True, "": False} | dict.fromkeys(
     ("0", "off", "false", "no"), False
@@ -53,6 +64,10 @@ class Configuration(Struct, frozen=True, kw_only=True):
     tracking_interval_seconds: Annotated[int, Meta(ge=1, le=86400)] = 75
     tracking_batch_size: Annotated[int, Meta(ge=1, le=500)] = 50
     tracking_weight_per_pass: Annotated[int, Meta(ge=2, le=100_000)] = 1000
+    leaderboard_interval_seconds: Annotated[int, Meta(ge=5, le=86400)] = 600
+    leaderboard_cache_seconds: Annotated[int, Meta(ge=1, le=86400)] = 300
+    leaderboard_preset: str = "classic"
+    leaderboard_weights: tuple[str, ...] = ()
     hlcopy_demo: bool = False
 
     @property
@@ -64,6 +79,14 @@ class Configuration(Struct, frozen=True, kw_only=True):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What each metric weighs in the score; only the proportions matter."""
+        if not self.leaderboard_weights:
+            return PRESETS[self.leaderboard_preset]
+        pairs = (part.partition("=") for part in self.leaderboard_weights)
+        return {name.strip(): float(weight) for name, _, weight in pairs}
 
     @property
     def read_needs_login(self) -> bool:
@@ -138,4 +161,25 @@ def _contradictions(configuration: Configuration) -> list[str]:
         problems.append("ALLOWED_HOSTS: name the hosts that people will type, HOST is a wildcard")
     if configuration.tracking_batch_size * 2 > configuration.tracking_weight_per_pass:
         problems.append("TRACKING_WEIGHT_PER_PASS: below one batch (2 for each trader of it)")
-    return problems
+    return problems + _wrong_weights(configuration)
+
+
+def _wrong_weights(configuration: Configuration) -> list[str]:
+    """Say what is wrong with the score's preset and weights."""
+    if configuration.leaderboard_preset not in PRESETS:
+        known = ", ".join(PRESETS)
+        return [f"LEADERBOARD_PRESET: {configuration.leaderboard_preset!r} is not one of {known}"]
+    metrics = PRESETS[configuration.leaderboard_preset]
+    problems, seen = [], set()
+    for part in configuration.leaderboard_weights:
+        name, _, weight = (text.strip() for text in part.partition("="))
+        if name not in metrics:
+            problems.append(f"{name!r} is not one of {', '.join(metrics)}")
+        elif name in seen:
+            problems.append(f"{name!r} is named twice")
+        elif not WEIGHT.fullmatch(weight):
+            problems.append(f"the weight of {name} must be a number of at least 0, not {weight!r}")
+        seen.add(name)
+    if not problems and not any(configuration.weights.values()):
+        problems.append("all weights are 0")
+    return [f"LEADERBOARD_WEIGHTS: {problem}" for problem in problems]

@@ -1,3 +1,3 @@
-"""Metrics, scoring and ranking of traders. Nothing of it exists yet: see the README's limits."""
+"""Metrics, scores and ranks of traders, and the board that readers get."""
 
 from __future__ import annotations

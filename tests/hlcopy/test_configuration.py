@@ -54,6 +54,14 @@ def test_every_value_is_read_in_its_own_type():
         ("SECRET_KEY", "short", "SECRET_KEY: shorter than 32"),
         ("TRACKING_WEIGHT_PER_PASS", "10", "TRACKING_WEIGHT_PER_PASS: below one batch"),
         ("TRACKING_INTERVAL_SECONDS", "0", "`int` >= 1"),
+        ("LEADERBOARD_INTERVAL_SECONDS", "1", "`int` >= 5"),
+        ("LEADERBOARD_PRESET", "best", "LEADERBOARD_PRESET: 'best' is not one of classic"),
+        ("LEADERBOARD_WEIGHTS", "profit=1", "'profit' is not one of win_rate, max_drawdown"),
+        ("LEADERBOARD_WEIGHTS", "win_rate=-1", "must be a number of at least 0, not '-1'"),
+        ("LEADERBOARD_WEIGHTS", "win_rate=nan", "must be a number of at least 0, not 'nan'"),
+        ("LEADERBOARD_WEIGHTS", "win_rate", "must be a number of at least 0, not ''"),
+        ("LEADERBOARD_WEIGHTS", "win_rate=1,win_rate=2", "'win_rate' is named twice"),
+        ("LEADERBOARD_WEIGHTS", "win_rate=0,risk_ratio=.0", "all weights are 0"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_reason(name, value, reason):
@@ -61,6 +69,15 @@ def test_a_wrong_value_is_refused_with_its_reason(name, value, reason):
         load({name: value})
 
     assert reason in str(refused.value)
+
+
+def test_weights_are_the_presets_own_or_those_that_are_named():
+    assert load({}).weights["win_rate"] == 0.3
+    assert sum(load({}).weights.values()) == pytest.approx(1)
+    assert load({"LEADERBOARD_WEIGHTS": "win_rate=.5, risk_ratio = 2"}).weights == {
+        "win_rate": 0.5,
+        "risk_ratio": 2,
+    }
 
 
 def test_all_wrong_values_are_named_at_once():

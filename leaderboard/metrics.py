@@ -1,0 +1,67 @@
+"""The catalogue: what is told of each trader within a window, and how it is computed (pure).
+
+Definitions, units and when a metric is unknown (null, never 0): docs/scoring.md. Each `sql` is an
+expression over the sums of a trader's days (`ranking.TALLY`); shares and ratios are floats, sums
+of money stay exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Days that a window looks back, by its name in the API; None: everything that is known.
+WINDOWS: dict[str, int | None] = {"7": 7, "30": 30, "90": 90, "all": None}
+#: A trader who has never lost, and no better one, gets this.
+RISK_RATIO_CAP = 10
+#: Of the standard normal distribution, for the 95 % interval.
+Z = 1.959963984540054
+
+Kind = Literal["usd", "share", "ratio", "days", "count"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; `kind` is its unit."""
+
+    name: str
+    kind: Kind
+    sql: str
+
+
+_RATIO = f"""(CASE WHEN wins + losses = 0 THEN NULL
+     WHEN losses = 0 THEN {RISK_RATIO_CAP}
+     WHEN wins = 0 THEN 0
+     ELSE least({RISK_RATIO_CAP},
+                (gross_profit::float8 / wins) / nullif(gross_loss::float8 / losses, 0)) END)::float8"""
+# Wilson, Journal of the American Statistical Association 22 (1927), lower bound.
+_WILSON = f"""(CASE WHEN wins + losses > 0 THEN greatest(0,
+     (wins::float8 / (wins + losses) + {Z}^2 / (2 * (wins + losses))
+      - {Z} * sqrt(wins::float8 * losses / (wins + losses)^3 + {Z}^2 / (4 * (wins + losses)^2)))
+     / (1 + {Z}^2 / (wins + losses))) END)::float8"""
+# One snapshot tells what is held, not what was traded or earned.
+_WATCHED = "events > 0 OR snapshots > 1"
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("account_age_days", "days", "age_days"),
+        Metric("total_volume_usd", "usd", f"CASE WHEN {_WATCHED} THEN volume_usd END"),
+        Metric("win_rate", "share", "wins::float8 / nullif(wins + losses, 0)"),
+        Metric("win_rate_wilson", "share", _WILSON),
+        Metric("risk_ratio", "ratio", _RATIO),
+        Metric("max_drawdown", "share", "drawdown::float8"),
+        Metric(
+            "net_pnl",
+            "usd",
+            "CASE WHEN snapshots > 1 THEN last_equity - first_equity - net_flow END",
+        ),
+        Metric("realised_pnl", "usd", f"CASE WHEN {_WATCHED} THEN realised_gross - fees END"),
+        Metric("closed_trips", "count", f"(CASE WHEN {_WATCHED} THEN closed END)::int"),
+        Metric("wins", "count", f"(CASE WHEN {_WATCHED} THEN wins END)::int"),
+        Metric("losses", "count", f"(CASE WHEN {_WATCHED} THEN losses END)::int"),
+        Metric("profit_factor", "ratio", "(gross_profit / nullif(gross_loss, 0))::float8"),
+        Metric("best_trip_pnl", "usd", "best_trip"),
+        Metric("worst_trip_pnl", "usd", "worst_trip"),
+    )
+}
