@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,10 @@ def run(many, *, start=None, at_ms=1, price=None, fee_rate=TAKER_FEE):
             episode = step.episode
             steps.append(step)
     return episode, steps
+
+
+def step(episode, change, price, *, at_ms=1, **values):
+    return apply(episode, change, price=price and D(price), at_ms=at_ms, **values)
 
 
 def buy(size, price):
@@ -94,8 +99,8 @@ def test_a_reduction_without_a_price_makes_the_result_unknown_for_good():
     down = Change("DECREASE", "BTC", "SELL", D(3), D(1), None)
     gone = Change("CLOSE", "BTC", "SELL", D(1), D(0), None)
 
-    first = apply(start, down, price=None, at_ms=1)
-    last = apply(first.episode, gone, price=D(120), at_ms=2, funding=D(-1))
+    first = step(start, down, None)
+    last = step(first.episode, gone, 120, funding=D(-1))
 
     assert (first.realised, first.volume, first.fee) == (None, 0, 0)
     assert (last.realised, last.volume) == (20, 120)
@@ -107,8 +112,8 @@ def test_funding_can_turn_a_win_into_a_loss_and_counts_as_none_where_unknown():
     gone = Change("CLOSE", "BTC", "SELL", D(1), D(0), None)
 
     def net(funding):
-        step = apply(opened, gone, price=D("100.3"), at_ms=9, fee_rate=D(0), funding=funding)
-        return step.round_trip.net_pnl
+        last = step(opened, gone, "100.3", fee_rate=D(0), funding=funding)
+        return last.round_trip.net_pnl
 
     assert net(D("-0.5")) == D("-0.2")
     assert net(None) == D("0.3")
@@ -118,18 +123,18 @@ def test_an_amount_beyond_all_reason_is_unknown():
     start = watched_late(Position("BTC", LARGEST_USD, D(1)))
     gone = Change("CLOSE", "BTC", "SELL", LARGEST_USD, D(0), None)
 
-    step = apply(start, gone, price=LARGEST_USD, at_ms=1)
+    last = step(start, gone, LARGEST_USD)
 
-    assert (step.volume, step.realised, step.round_trip.net_pnl) == (0, None, None)
+    assert (last.volume, last.realised, last.round_trip.net_pnl) == (0, None, None)
 
 
 def test_a_change_that_begins_elsewhere_is_refused():
     change = Change("CLOSE", "BTC", "SELL", D(2), D(0), D(1))
 
     with pytest.raises(ValueError, match="does not follow"):
-        apply(watched_late(Position("BTC", D(3), D(1))), change, price=D(1), at_ms=1)
+        step(watched_late(Position("BTC", D(3), D(1))), change, 1)
     with pytest.raises(ValueError, match="does not follow"):
-        apply(watched_late(Position("ETH", D(2), D(1))), change, price=D(1), at_ms=1)
+        step(watched_late(Position("ETH", D(2), D(1))), change, 1)
 
 
 @given(st.lists(fills(), min_size=1, max_size=15), st.decimals("0.01", "90000", places=2))
@@ -182,7 +187,7 @@ def test_coins_do_not_disturb_each_other(bitcoin, ether, random):
     mixed = [*bitcoin, *ether]
     order = {"BTC": iter(bitcoin), "ETH": iter(ether)}
     random.shuffle(mixed)
-    state = {coin: (Position(coin), None, []) for coin in order}
+    state: dict[str, Any] = {coin: (Position(coin), None, []) for coin in order}
     for coin in [one.coin for one in mixed]:
         position, episode, steps = state[coin]
         position, changes = positions.apply(position, next(order[coin]))

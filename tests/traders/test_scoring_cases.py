@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from traders import episodes, equity, positions
-from traders.positions import Fill, Position
+from traders.positions import Fill, Position, Side
 
 DATA = Path(
     os.environ.get("HLCOPY_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared/data")
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.shared_data,
     pytest.mark.skipif(not CASES.is_file(), reason="the golden cases are not at hand"),
 ]
-SIDES = {"B": "BUY", "A": "SELL"}
+SIDES: dict[str, Side] = {"B": "BUY", "A": "SELL"}
 RATES = {"taker": Decimal("0.00045"), "maker": Decimal("0.00015")}
 
 
@@ -36,6 +36,10 @@ def close(value, expected, case):
     if value is None or expected is None:
         return value is expected
     return abs(Decimal(value) - Decimal(expected)) <= Decimal(case["abs_tol"])
+
+
+def all_close(values, expected, case):
+    return all(close(one, other, case) for one, other in zip(values, expected, strict=True))
 
 
 def fee_rate(row):
@@ -130,9 +134,9 @@ def test_returns_and_their_index(case):
         earned = returns[-1]
         index.append(index[-1] if earned is None else equity.chained(index[-1], earned))
 
-    found = {"flows": flows, "returns": returns, "nav": index}
-    for name, series in found.items():
-        expected = case["expect"].get(name, series)
-        assert all(close(*pair, case) for pair in zip(series, expected, strict=True)), name
+    expect = case["expect"]
+    assert all_close(flows, expect["flows"], case)
+    assert all_close(returns, expect["returns"], case)
+    assert all_close(index, expect.get("nav", index), case)
     twr = None if set(returns) <= {None} else index[-1] - 1
-    assert close(twr, case["expect"]["twr"], case)
+    assert close(twr, expect["twr"], case)

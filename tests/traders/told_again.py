@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from hlcopy.clock import from_ms
 from traders import episodes
@@ -37,13 +38,12 @@ def assert_statistics_follow_from_log() -> None:
 
 def fold():
     """Return (open episodes, round trips, sums of days) as the event log alone tells them."""
-    running, ended = {}, defaultdict(list)
-    days = defaultdict(lambda: dict.fromkeys(SUMS, Decimal(0)))
+    running: dict[tuple[int, str], episodes.Episode] = {}
+    ended = defaultdict(list)
+    days: dict[Any, Any] = defaultdict(lambda: dict.fromkeys(SUMS, Decimal(0)))
     for event in PositionEvent.objects.order_by("id"):
         told, key = event.details, (event.trader_id, event.coin)
-        change = Change(
-            *(event.kind, event.coin, event.side, event.size_before, event.size_after, event.price)
-        )
+        change = change_of(event)
         episode = running.pop(key, None)
         if episode is None and event.size_before:
             entry = Decimal(told["entry_price"])
@@ -66,6 +66,12 @@ def fold():
             ended[key].append(tuple(getattr(step.round_trip, name) for name in ENDED))
             add_round_trip(day, step.round_trip)
     return running, dict(ended), dict(days)
+
+
+def change_of(event: Any) -> Change:
+    return Change(
+        *(event.kind, event.coin, event.side, event.size_before, event.size_after, event.price)
+    )
 
 
 def add_round_trip(day, trip):
@@ -96,17 +102,15 @@ def round_trips():
 
 def assert_equity_is_that_of_the_snapshots() -> None:
     values = defaultdict(list)
-    for row in AccountSnapshot.objects.filter(dex="", applied=True).order_by("id"):
-        day = from_ms(row.state_time_ms).date()
-        values[row.trader_id, day].append(row.account_value)
+    for reply in AccountSnapshot.objects.filter(dex="", applied=True).order_by("id"):
+        day = from_ms(reply.state_time_ms).date()
+        values[reply.trader_id, day].append(reply.account_value)
     for row in TraderDay.objects.all():
         many = values.pop((row.trader_id, row.day), [])
-        known = [value for value in many if value is not None] or [None]
+        known = [value for value in many if value is not None]
+        expected = (known[0], known[-1], min(known), max(known)) if known else (None,) * 4
         assert row.snapshots == len(many)
-        assert (row.equity_open, row.equity_close) == (known[0], known[-1])
-        assert (row.equity_min, row.equity_max) == (
-            (None, None) if known == [None] else (min(known), max(known))
-        )
+        assert (row.equity_open, row.equity_close, row.equity_min, row.equity_max) == expected
         if row.nav_close is not None:
             assert row.nav_min <= min(row.nav_open, row.nav_close)
             assert row.nav_max >= max(row.nav_open, row.nav_close)
