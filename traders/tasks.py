@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import msgspec
 from asgiref.sync import async_to_sync
 from django.conf import settings
 
+from exchange.errors import BudgetClosed
 from exchange.info import InfoClient
 from exchange.shared_budget import SharedBudget
+from hlcopy import measurements
 from hlcopy.configuration import Configuration
 from hlcopy.periodic import database_now, periodic
 from hlcopy.slots import until_next
-from traders import coins, tracking
+from traders import coins, measuring, tracking
 
 #: A pass ends so long before the next slot begins, or a tenth of its interval where that is less.
 MARGIN_SECONDS = 2
@@ -51,3 +54,37 @@ async def track(seconds: float) -> tracking.Summary:
         InfoClient(configuration.hyperliquid_api_url, budget=budget) as info,
     ):
         return await tracking.run_pass(info, limits)
+
+
+@periodic(seconds=5)
+def measure_weight() -> dict[str, object]:
+    """Store what the shared budget has counted; with Redis away it stays as old as it is."""
+    try:
+        values = async_to_sync(weight)()
+    except BudgetClosed as closed:
+        return {"unknown": str(closed)}
+    measurements.store("weight", values)
+    return values
+
+
+async def weight() -> dict[str, object]:
+    """Return the usage of the budget that all processes share."""
+    per_minute = settings.CONFIGURATION.hyperliquid_weight_per_minute
+    async with SharedBudget(settings.REDIS_URL, per_minute=per_minute) as budget:
+        return msgspec.structs.asdict(await budget.usage()) | {"configured": per_minute}
+
+
+@periodic(seconds=60)
+def measure_rotation() -> dict[str, object]:
+    """Store how long the traders wait for their turn."""
+    values = measuring.rotation()
+    measurements.store("rotation", values)
+    return values
+
+
+@periodic(seconds=600)
+def count_active_traders() -> dict[str, object]:
+    """Store how many traders have traded within seven days."""
+    values: dict[str, object] = {"active": measuring.active_traders()}
+    measurements.store("active_traders", values)
+    return values

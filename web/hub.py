@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from hlcopy.clock import utc_now
 from web import push
 from web.log import EventLog, HoleError, LogAwayError
+from web.reporting import report
 from web.wakeups import wakeups
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ HEARTBEAT_SECONDS = 15
 STALL_SECONDS = 10.0
 JOIN_WITHIN_SECONDS = 5
 STALLED = 4008
+
+Report = Callable[[Callable[[], dict[str, int]]], Coroutine[Any, Any, None]]
 
 
 class Listener:
@@ -61,8 +65,13 @@ class Hub:
         *,
         ring: int = RING,
         stall_seconds: float = STALL_SECONDS,
+        report: Report | None = None,
     ) -> None:
-        """`log` follows the head; `catch_up` serves listeners that fell out of the ring."""
+        """`log` follows the head; `catch_up` serves listeners that fell out of the ring.
+
+        `report` is run beside them with what returns the hub's numbers.
+        """
+        self._report = report
         self._log = log
         self._catch_up = catch_up
         self._stall_seconds = stall_seconds
@@ -75,6 +84,7 @@ class Hub:
         self._era = 0  # grows with every reset
         self._reason = ""
         self._beat = 0
+        self._closed_slow = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -82,10 +92,22 @@ class Hub:
         """How many sockets this process serves."""
         return len(self._listeners)
 
+    def numbers(self) -> dict[str, int]:
+        """Return how many sockets there are, are served from the log, and were closed as slow."""
+        lagging = sum(self._ring.after(x.cursor, 0) is None for x in self._listeners)
+        return {
+            "active_connections": self.sockets,
+            "lagging": lagging,
+            "closed_slow": self._closed_slow,
+        }
+
     def start(self) -> None:
         """Begin to follow the log, once."""
         if not self._tasks:
-            for work in (self._follow(), wakeups(self._wake), self._watch()):
+            works = [self._follow(), wakeups(self._wake), self._watch()]
+            if self._report is not None:
+                works.append(self._report(self.numbers))
+            for work in works:
                 self._spawn(work)
 
     async def stop(self) -> None:
@@ -242,6 +264,7 @@ class Hub:
                 since = listener.writing_since
                 if since is not None and now - since > self._stall_seconds:
                     logger.info("hub closed=%d cursor=%d", STALLED, listener.cursor)
+                    self._closed_slow += 1
                     self.leave(listener)
                     self._spawn(listener.stalled(STALLED))
             if seconds % HEARTBEAT_SECONDS == 0:
@@ -261,5 +284,5 @@ def hub() -> Hub:
     """Return this process's hub, made when first asked for inside the running loop."""
     global _hub  # noqa: PLW0603 (one for the process)
     if _hub is None:
-        _hub = Hub(EventLog(), EventLog())
+        _hub = Hub(EventLog(), EventLog(), report=report)
     return _hub
