@@ -12,9 +12,9 @@ import sys
 import time
 
 from bench.measure import Promise, cpu_of_children
-from bench.server import durable_postgres
+from bench.server import durable_postgres, throwaway_valkey
 
-ALL = ("decoding", "claiming", "addresses")
+ALL = ("decoding", "classic", "claiming", "addresses")
 
 
 def main() -> int:
@@ -25,8 +25,8 @@ def main() -> int:
         raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")
     numbers = random.Random(1)
     print(f"load average before: {os.getloadavg()[0]:.2f}, {os.cpu_count()} cores")
-    with durable_postgres() as server:
-        os.environ["DATABASE_URL"] = server.database_url
+    with durable_postgres() as server, throwaway_valkey() as redis:
+        os.environ["DATABASE_URL"], os.environ["REDIS_URL"] = server.url, redis.url
         os.environ["DJANGO_SETTINGS_MODULE"] = "hlcopy.settings"
         promises = measure(chosen, numbers, server.pid)
     print(f"\nload average after: {os.getloadavg()[0]:.2f}; {time.monotonic() - started:.0f} s\n")
@@ -51,6 +51,9 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "decoding" in chosen:
         print("\nframes to trades and traders")
         promises += decoding.bench(numbers)
+    if "classic" in chosen:
+        print("\nthe published measures of the classic design")
+        promises += importlib.import_module("bench.classic").bench()
     if chosen & {"claiming", "addresses"}:
         print("\nloading 1,000,000 traders ...", flush=True)
         population.load(numbers)

@@ -47,7 +47,7 @@ def main() -> int:
         server = stack.enter_context(_Valkey(directory, state, clock).running())
         api = stack.enter_context(_simulator())
         os.environ |= {
-            "DATABASE_URL": database.database_url,
+            "DATABASE_URL": database.url,
             "REDIS_URL": state.redis_url,
             "HYPERLIQUID_API_URL": api,
             "HYPERLIQUID_WEIGHT_PER_MINUTE": str(CONFIGURED),
