@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 
@@ -112,6 +113,28 @@ DRAMATIQ_BROKER = {
         "django_dramatiq.middleware.DbConnectionsMiddleware",
         "hlcopy.worker.WorkerHeartbeat",
     ],
+}
+# Rare notices to every web process (`hlcopy.broadcast.notify`); events do not travel here.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL]},
+    }
+}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # A database of its own beside the queue, never flushed: the prefix says which keys are ours.
+    "leaderboard": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": urlsplit(REDIS_URL)._replace(path="/1").geturl(),
+        "KEY_PREFIX": "hlcopy",
+        "OPTIONS": {
+            "serializer": "leaderboard.packing.Packed",
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "socket_keepalive": True,
+        },
+    },
 }
 
 REST_FRAMEWORK = {

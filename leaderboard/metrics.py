@@ -32,8 +32,8 @@ class Metric:
 _RATIO = f"""(CASE WHEN wins + losses = 0 THEN NULL
      WHEN losses = 0 THEN {RISK_RATIO_CAP}
      WHEN wins = 0 THEN 0
-     ELSE least({RISK_RATIO_CAP},
-                (gross_profit::float8 / wins) / nullif(gross_loss::float8 / losses, 0)) END)::float8"""
+     ELSE least({RISK_RATIO_CAP}, (gross_profit::float8 / wins)
+                                  / nullif(gross_loss::float8 / losses, 0)) END)::float8"""
 # Wilson, Journal of the American Statistical Association 22 (1927), lower bound.
 _WILSON = f"""(CASE WHEN wins + losses > 0 THEN greatest(0,
      (wins::float8 / (wins + losses) + {Z}^2 / (2 * (wins + losses))

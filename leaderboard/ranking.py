@@ -95,21 +95,24 @@ def publish(now: datetime, preset: str, weights: Mapping[str, float]) -> dict[st
         # One publication at a time; whoever waits publishes what is newest then.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('leaderboard'))")
         cursor.execute("SET LOCAL work_mem = '128MB'")
-        return {
-            window: _publish_window(cursor, window, days, now, preset, weights)
-            for window, days in WINDOWS.items()
-        }
+        boards = {}
+        for window in WINDOWS:
+            board = Board(
+                preset=preset,
+                window=window,
+                weights=dict(weights),
+                weights_hash=weights_hash(weights),
+                updated_at=now,
+            )
+            _add_up(cursor, window, now)
+            _rank(cursor, board)
+            boards[window] = board
+        return boards
 
 
-def _publish_window(
-    cursor: CursorWrapper,
-    window: str,
-    days: int | None,
-    now: datetime,
-    preset: str,
-    weights: Mapping[str, float],
-) -> Board:
-    """Fill one board's partition and attach it."""
+def _add_up(cursor: CursorWrapper, window: str, now: datetime) -> None:
+    """Compute every metric of everyone who was seen in the window."""
+    days = WINDOWS[window]
     since = None if days is None else now - timedelta(days=days)
     metrics = ", ".join(f"{metric.sql} AS {name}" for name, metric in METRICS.items())
     cursor.execute(
@@ -120,15 +123,13 @@ def _publish_window(
             "first_ms": since and int(since.timestamp() * 1000),
         },
     )
-    board = Board.objects.create(
-        preset=preset,
-        window=window,
-        weights=dict(weights),
-        weights_hash=weights_hash(weights),
-        bounds=_bounds(cursor, weights),
-        updated_at=now,
-    )
-    score, parameters = _score(board.bounds, weights)
+
+
+def _rank(cursor: CursorWrapper, board: Board) -> None:
+    """Fill the board's partition and attach it."""
+    board.bounds = _bounds(cursor, board.weights)
+    board.save()
+    score, parameters = _score(board.bounds, board.weights)
     table = partition(board.pk)
     cursor.execute(
         RANK.format(table=table, bits=RANK_BITS, metrics=", ".join(METRICS), score=score),
@@ -142,7 +143,6 @@ def _publish_window(
     cursor.execute(
         f"ALTER TABLE leaderboard_metric ATTACH PARTITION {table} FOR VALUES IN ({board.pk})"
     )
-    return board
 
 
 def partition(generation: int) -> str:

@@ -33,16 +33,19 @@ class Component(Struct, frozen=True):
 
 
 def shares(weights: Weights) -> dict[str, float]:
-    """Return the weights divided by their sum, without those of 0."""
+    """Return the weights divided by their sum, the largest first, without those of 0.
+
+    In one order, whatever that of the weights: sums of floats depend on it.
+    """
     total = math.fsum(weights.values())
-    return {name: weight / total for name, weight in weights.items() if weight > 0}
+    ordered = sorted(weights.items(), key=lambda pair: (-pair[1], pair[0]))
+    return {name: weight / total for name, weight in ordered if weight > 0}
 
 
 def weights_hash(weights: Weights) -> str:
     """Return 12 hex digits that name these weights, whatever their order and scale."""
-    text = msgspec.json.encode({name: round(w, 9) for name, w in shares(weights).items()})
-    text = msgspec.json.encode(dict(sorted(msgspec.json.decode(text).items())))
-    return hashlib.sha256(text).hexdigest()[:12]
+    rounded = sorted((name, round(weight, 9)) for name, weight in shares(weights).items())
+    return hashlib.sha256(msgspec.json.encode(rounded)).hexdigest()[:12]
 
 
 def normalise(value: float, low: float, high: float, *, inverted: bool = False) -> float:

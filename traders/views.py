@@ -108,7 +108,7 @@ class TraderEvents(APIView):
 
 
 class TraderDetail(APIView):
-    """`GET /api/v1/traders/{id or address}`: one trader and the positions as last known."""
+    """One trader and the positions as last known; its route is `leaderboard`'s, with the score."""
 
     def get(self, request: Request, trader: str) -> Response:
         """Answer what is known; the floor is read first, so it never promises too much."""

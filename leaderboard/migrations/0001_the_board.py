@@ -17,7 +17,7 @@ CREATE TABLE leaderboard_metric (
 """
 
 
-def amount():
+def amount() -> models.DecimalField:
     return models.DecimalField(blank=True, decimal_places=18, max_digits=38, null=True)
 
 

@@ -71,6 +71,7 @@ def test_the_better_trader_stands_first_and_each_score_explains_itself():
     assert ranked(board) == [good.pk, odd.pk, bad.pk]
     assert row(board, good).trader_score == 1.0
     assert row(board, bad).trader_score == 0.0
+    board.refresh_from_db()
     for metric in LeaderboardMetric.objects.filter(board=board):
         values = {name: getattr(metric, name) for name in METRICS}
         values = {name: None if v is None else float(v) for name, v in values.items()}
@@ -123,8 +124,9 @@ def test_old_boards_go_but_the_one_before_stays_for_who_reads_it():
 
     ranking.remove_unused()
 
-    assert list(Board.objects.filter(window="30").order_by("id").values_list("pk", flat=True)) == (
-        generations[1:]
+    assert (
+        list(Board.objects.filter(window="30").order_by("id").values_list("pk", flat=True))
+        == (generations[1:])
     )
     assert partitions() == {
         ranking.partition(number) for number in Board.objects.values_list("pk", flat=True)

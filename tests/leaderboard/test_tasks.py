@@ -1,0 +1,59 @@
+"""The periodic ranking, and what the browsers are told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from channels.layers import get_channel_layer
+
+from hlcopy.broadcast import NOTICES_GROUP
+from hlcopy.clock import utc_now
+from hlcopy.models import JobRun
+from hlcopy.periodic import JOBS, database_now, send_due
+from hlcopy.slots import slot_at
+from leaderboard.models import Board
+from leaderboard.tasks import rank_traders
+from tests.leaderboard.history import add_ranked
+from traders.models import TraderDay
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("pages")]
+
+
+async def hear(work):
+    """Join the group as a web process does, run the work, return what comes."""
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add(NOTICES_GROUP, channel)
+    await asyncio.to_thread(work)
+    try:
+        return await asyncio.wait_for(layer.receive(channel), 10)
+    finally:
+        await layer.group_discard(NOTICES_GROUP, channel)
+        await layer.flush()
+
+
+def test_a_slot_ranks_refreshes_and_tells_everyone(client):
+    trader = add_ranked()
+    TraderDay.objects.create(trader=trader, day=utc_now().date() - timedelta(days=1), volume_usd=3)
+    before = client.get("/api/v1/leaderboard").json()
+    job = JOBS["rank_traders"]
+    assert job is rank_traders
+    now = database_now()
+    slot = slot_at(now, job.seconds)
+    send_due(now)
+
+    notice = asyncio.run(hear(lambda: job.actor.fn(slot)))
+
+    run = JobRun.objects.get(job="rank_traders", slot=slot)
+    assert (run.state, run.error) == (JobRun.State.DONE, "")
+    assert (run.summary["traders_30"], run.summary["traders_all"]) == (1, 1)
+    after = client.get("/api/v1/leaderboard").json()
+    assert (before["count"], after["count"]) == (0, 1)
+    assert after["generation"] == Board.objects.get(window="30").pk
+    assert notice == {
+        "type": "leaderboard_updated",
+        "preset": "classic",
+        "updated_at": after["updated_at"],
+    }
