@@ -24,6 +24,8 @@ def body(code: str, message: str) -> bytes:
 def answer(status: int, code: str, message: str) -> HttpResponse:
     """Return an error outside DRF."""
     response = HttpResponse(body(code, message), status=status, content_type="application/json")
+    if status == 401:
+        response["WWW-Authenticate"] = "Bearer"
     if status == 503:
         response["Retry-After"] = RETRY_AFTER_SECONDS
     return response

@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from asgiref.sync import sync_to_async
 from channels.auth import get_user
 from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
+from web import tokens
+from web.access import LOG_IN_FIRST
 from web.errors import body
 from web.hub import hub
 
@@ -27,12 +30,10 @@ def gate(application: Application) -> Application:
     """Refuse with an HTTP status before the handshake whatever may not listen."""
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
-        if settings.CONFIGURATION.read_needs_login:
-            user = await get_user(scope)
-            if not user.is_authenticated:
-                await refuse(scope, send, 401, "not_authenticated", "log in to read this")
-                return
-        await application(scope, receive, send)
+        if settings.CONFIGURATION.read_needs_login and not await is_known(scope):
+            await refuse(scope, send, 401, "not_authenticated", LOG_IN_FIRST)
+        else:
+            await application(scope, receive, send)
 
     with_session = CookieMiddleware(SessionMiddleware(admitted))
 
@@ -47,6 +48,14 @@ def gate(application: Application) -> Application:
             await with_session(scope, receive, send)
 
     return guarded
+
+
+async def is_known(scope: Scope) -> bool:
+    """Return whether the client shows a living token or a login's cookie."""
+    token = tokens.shown(dict(scope["headers"]).get(b"authorization", b"").decode("latin-1"))
+    if token is not None:
+        return await sync_to_async(tokens.find)(token) is not None
+    return bool((await get_user(scope)).is_authenticated)
 
 
 def same_origin(origin: str | None, host: str) -> bool:

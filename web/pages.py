@@ -14,7 +14,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from web import errors
+from web import errors, tokens
+from web.access import LOG_IN_FIRST
 from web.health import Readiness
 
 HTML, JSON = "text/html", "application/json"
@@ -49,15 +50,21 @@ def for_readers(view: View) -> View:
 
     @wraps(view)
     async def answer(request: HttpRequest, **arguments: str) -> HttpResponse:
-        if settings.CONFIGURATION.read_needs_login:
-            user = await request.auser()
-            if not user.is_authenticated:
-                if wants_html(request):
-                    return redirect_to_login(request.get_full_path())
-                return errors.answer(401, "not_authenticated", "log in to read this")
+        if settings.CONFIGURATION.read_needs_login and not await is_known(request):
+            if wants_html(request):
+                return redirect_to_login(request.get_full_path())
+            return errors.answer(401, "not_authenticated", LOG_IN_FIRST)
         return await view(request, **arguments)
 
     return answer
+
+
+async def is_known(request: HttpRequest) -> bool:
+    """Return whether the client shows a living token or is logged in."""
+    token = tokens.shown(request.headers.get("authorization", ""))
+    if token is not None:
+        return await sync_to_async(tokens.find)(token) is not None
+    return (await request.auser()).is_authenticated
 
 
 def wants_html(request: HttpRequest) -> bool:
