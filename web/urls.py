@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from web import monitoring, pages
+from web import clearing, monitoring, pages
 
 urlpatterns = [
     path("", pages.root, name="root"),
     path("health", pages.health, name="health"),
     path("health/ready", pages.ready, name="ready"),
     path("api/v1/stats", monitoring.Stats.as_view(), name="stats"),
+    path("api/v1/cache/clear", clearing.ClearCache.as_view(), name="cache-clear"),
     path("metrics", monitoring.Metrics.as_view(), name="metrics"),
     path("traders/<str:address>", pages.trader, name="trader-page"),
 ]
