@@ -7,11 +7,11 @@ from typing import Any
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from hlcopy.models import JobRun
+from hlcopy.models import Alert, Heartbeat, JobHealth, JobRun
 
 #: Up to here rows are counted; a page further down is not looked at by anybody.
 COUNTED_ROWS = 10_000
@@ -48,7 +48,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic 
     list_max_show_all = 0
     # A click on a column must not sort a million rows.
     sortable_by = ()
-    actions = None
+    actions: Any = None
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody."""
@@ -69,7 +69,43 @@ class JobRunAdmin(ReadOnlyAdmin):
 
     list_display = (
         *("job", "slot", "state", "attempts", "sent_at", "started_at", "finished_at"),
-        *("summary", "error"),
+        *("worker", "summary", "error"),
     )
     list_filter = ("state",)
+    ordering = ("-id",)
+
+
+@admin.register(JobHealth)
+class JobHealthAdmin(ReadOnlyAdmin):
+    """The periodic jobs; one in quarantine may be released before its hour is over."""
+
+    list_display = ("job", "seconds", "deaths", "quarantined_at")
+    ordering = ("job",)
+    actions = ("release",)
+
+    @admin.action(description="Release from quarantine", permissions=["release"])
+    def release(self, request: HttpRequest, jobs: QuerySet[JobHealth]) -> None:
+        """Let the jobs be sent again with their next slot."""
+        released = jobs.exclude(deaths=0).update(deaths=0, quarantined_at=None)
+        self.message_user(request, f"Released: {released}")
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        """Those who may change jobs."""
+        return request.user.has_perm("hlcopy.change_jobhealth")
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnlyAdmin):
+    """Processes, those that died for an hour."""
+
+    list_display = ("name", "role", "started_at", "seen_at", "numbers")
+    list_filter = ("role",)
+    ordering = ("-seen_at", "name")
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    """What was raised and cleared in the last 30 days."""
+
+    list_display = ("code", "since", "cleared_at", "detail")
     ordering = ("-id",)
