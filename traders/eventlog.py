@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from django.db import connection, transaction
 
 from hlcopy import broadcast
+from traders import partitions
 from traders.positions import Change
 
 # Whoever runs this holds the one row until the commit: that makes the numbers gapless and gives
 # them the order of the commits. The row is made anew, with a new epoch, should it be missing.
-NEXT_NUMBERS = """
+# Last: whether a partition is missing of those that the new numbers fall into.
+NEXT_NUMBERS = f"""
 INSERT INTO traders_eventhead AS log (id, head, epoch) VALUES (1, %s, gen_random_uuid())
 ON CONFLICT (id) DO UPDATE SET head = log.head + excluded.head
-RETURNING head, clock_timestamp()
-"""
+RETURNING head, clock_timestamp(),
+    to_regclass('traders_positionevent_' || (head - %s + 1) / {partitions.IDS_EACH}) IS NULL
+    OR to_regclass('traders_positionevent_' || head / {partitions.IDS_EACH}) IS NULL
+"""  # noqa: S608 (a constant number)
 APPEND = """
 COPY traders_positionevent (
     id, created_at, trader_id, trader_address, kind, coin, side, size_before, size_after, price,
@@ -49,8 +53,10 @@ def append(events: Sequence[NewEvent]) -> int | None:
     if not events:
         return None
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_NUMBERS, [len(events)])
-        head, created_at = cursor.fetchone()
+        cursor.execute(NEXT_NUMBERS, [len(events), len(events)])
+        head, created_at, no_room = cursor.fetchone()
+        if no_room:
+            partitions.make_room(partitions.EVENTS, head - len(events) + 1, head)
         with cursor.copy(APPEND) as copy:
             for number, event in enumerate(events, head - len(events) + 1):
                 change = event.change

@@ -114,6 +114,10 @@ class TraderDay(models.Model):
     nav_max = amount(null=True)
     net_flow = amount(default=Decimal(0))  # inferred deposits less withdrawals
     snapshots = models.IntegerField(default=0)  # applied ones of the main dex
+    # A row that `traders.retention` made of many days has the last one's date, the first one's
+    # here, and the largest fall of the index within them as a share. Null: one day.
+    folded_since = models.DateField(null=True, blank=True)
+    drawdown = amount(null=True)
 
     class Meta:
         """One row for each trader and day."""

@@ -152,9 +152,16 @@ class Position(models.Model):
 
 
 class AccountSnapshot(models.Model):
-    """One reply of the exchange about an account: the history of its equity."""
+    """One reply of the exchange about an account: the history of its equity, in partitions."""
 
-    trader = models.ForeignKey(Trader, on_delete=models.CASCADE, related_name="snapshots")
+    # No key in the database: to add or drop a partition would lock the traders' table.
+    trader = models.ForeignKey(
+        Trader,
+        on_delete=models.CASCADE,
+        related_name="snapshots",
+        db_constraint=False,
+        db_index=False,
+    )
     dex = models.CharField(max_length=16, blank=True, default="")
     state_time_ms = models.BigIntegerField()
     fetched_at = models.DateTimeField()
@@ -202,7 +209,10 @@ class EventHead(models.Model):
 
 
 class PositionEvent(models.Model):
-    """One change of one position. Append-only; no foreign key, so that writing takes no locks."""
+    """One change of one position, in partitions by id (`traders.partitions`).
+
+    Append-only; no foreign key, so that writing takes no locks.
+    """
 
     class Kind(models.TextChoices):
         """What happened to the position; a flip through zero is CLOSE, then OPEN."""
