@@ -46,6 +46,9 @@ class RunServices:
             if not os.environ.get(variable)
         ]
         self._running: list[tuple[Program, subprocess.Popen[bytes]]] = []
+        # So that every process of the run has the same generated secret key, and none reads a
+        # developer's own data.
+        os.environ["HLCOPY_DATA"] = str(self.directory)
         os.environ.setdefault("DATABASE_URL", self.state.database_url)
         os.environ.setdefault("REDIS_URL", self.state.redis_url)
         self.database_url = os.environ["DATABASE_URL"]

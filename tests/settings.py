@@ -9,3 +9,7 @@ STORAGES = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.Stati
 # Serve the static files from where they are written: nobody collects them for a test.
 WHITENOISE_USE_FINDERS = True
 STATIC_ROOT = None  # type: ignore[assignment]  # there are none to serve
+
+# Tests take the database away under this process' feet; a pool would need seconds to notice that it
+# is back. The processes that tests start have the product's own settings, pool included.
+DATABASES["default"]["OPTIONS"].pop("pool")  # noqa: F405 (as above)
