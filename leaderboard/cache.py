@@ -28,7 +28,8 @@ LOOK_EVERY_SECONDS = 0.05
 REST_SECONDS = 2.0  # after a failure Redis is left alone so long
 #: Readers choose the parameters, so what they can fill is bounded.
 MOST_BYTES = 32 * 1024 * 1024
-PAGE, LOCK, PUBLISHED, BYTES, COUNT = "page:", "lock:", "published", "bytes", "count:"
+PAGE, LOCK, COUNT = "page:", "lock:", "count:"
+PUBLISHED, BYTES, MADE_AT = "published", "bytes", "made_at"
 FAILURES = (redis.RedisError, OSError)
 
 
@@ -124,6 +125,7 @@ def _make(cache: BaseCache, key: str, newest: int, make: Callable[[], Page]) -> 
         if cache.incr(BYTES, len(made.body)) <= MOST_BYTES:
             fields = {name: getattr(made, name) for name in made.__struct_fields__}
             cache.set(PAGE + key, fields, kept_seconds)
+            cache.set(MADE_AT, made.made_at, kept_seconds)
         return made
     finally:
         cache.delete(LOCK + key)
@@ -156,7 +158,7 @@ def clear() -> int:
         removed = 0
         for name in client.scan_iter(match=cache.make_key(PAGE + "*"), count=1000):
             removed += int(client.unlink(name))
-        cache.delete(BYTES)
+        cache.delete_many([BYTES, MADE_AT])
     return removed
 
 
@@ -178,21 +180,20 @@ def count(what: str) -> None:
             _health.counted.update(counted)
 
 
-def facts(key: str) -> dict[str, Any]:
-    """Return what an operator asks: whether Redis answers, the age of a page, hits and misses.
+def facts() -> dict[str, Any]:
+    """Return what an operator asks: whether Redis answers, the newest page's age, hits and misses.
 
     Hits and misses are those of all processes since Redis was last emptied, a second old.
     """
     try:
         with asking() as cache:
             names = [COUNT + "hits", COUNT + "misses"]
-            counted = cache.get_many(names)
-            found, _ = _look(cache, key)
+            counted = cache.get_many([*names, MADE_AT])
     except AwayError:
         return {"redis_connected": False, "age_seconds": None, "hits": None, "misses": None}
     return {
         "redis_connected": True,
-        "age_seconds": None if found is None else round(time.time() - found.made_at, 1),
+        "age_seconds": round(time.time() - counted[MADE_AT], 1) if MADE_AT in counted else None,
         "hits": counted.get(names[0], 0),
         "misses": counted.get(names[1], 0),
     }

@@ -25,6 +25,7 @@ RANK_BITS = 32
 KEPT = 2  # boards of each preset and window: the one shown, and the one before
 # Days in order: the peak before each day, or where its first return began. Within a day only what
 # is certain counts: the lowest point against earlier peaks, the close against the day's own peak.
+# A row that many days were folded into brings the drawdown within them.
 TALLY = """
 CREATE TEMPORARY TABLE tally ON COMMIT DROP AS
 WITH day AS (
@@ -42,8 +43,9 @@ WITH day AS (
                AS first_equity,
            (array_agg(equity_close ORDER BY day DESC) FILTER (WHERE equity_close IS NOT NULL))[1]
                AS last_equity,
-           max(1 - least(nav_min / nullif(greatest(peak, nav_open), 0),
-                         nav_close / nullif(greatest(peak, nav_max), 0))) AS drawdown
+           max(greatest(1 - least(nav_min / nullif(greatest(peak, nav_open), 0),
+                                  nav_close / nullif(greatest(peak, nav_max), 0)),
+                        drawdown)) AS drawdown
       FROM day GROUP BY trader_id
 ), trips AS (
     SELECT trader_id, max(net_pnl) AS best_trip, min(net_pnl) AS worst_trip

@@ -104,7 +104,7 @@ def test_without_redis_every_page_is_made_and_redis_is_left_alone_for_a_while(se
     make = Maker()
 
     assert [cache.page("a", make).body for _ in range(2)] == [b"page 1", b"page 2"]
-    assert cache.facts("a")["redis_connected"] is False
+    assert cache.facts()["redis_connected"] is False
     with pytest.raises(cache.AwayError):
         cache.clear()
     cache.published(3)
@@ -138,7 +138,7 @@ def test_hits_and_misses_are_counted_over_all_processes():
     cache._health.written_at = 0
     cache.page("a", make)
 
-    facts = cache.facts("a")
+    facts = cache.facts()
 
     assert (facts["hits"], facts["misses"], facts["redis_connected"]) == (3, 1, True)
     assert 0 <= facts["age_seconds"] < 60

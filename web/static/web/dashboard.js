@@ -1,6 +1,7 @@
 // The dashboard: a table of traders and the live events of all of them.
 
 import { read, repeat } from "./api.js";
+import { Board } from "./board.js";
 import { watchStatus } from "./status.js";
 import { Stream, follow, newestEvents } from "./stream.js";
 import {
@@ -118,6 +119,7 @@ previous.addEventListener("click", () => turn(-PAGE));
 next.addEventListener("click", () => turn(PAGE));
 
 const updates = new Updates();
+new Board(document.querySelector("#board"), updates);
 const stream = new Stream(document.querySelector("#stream"));
 follow(updates, stream, newestEvents);
 watchStatus(document.querySelector("#status"), updates, (readiness) => {

@@ -1,7 +1,8 @@
 // The WebSocket client of every page: one connection, resumed by epoch and number until it is whole.
 //
 // Events it dispatches: "state" (see `state`), "connection" and "reset" (detail: the server's frame;
-// after a reset whatever is shown must be read again), "trade_event" (detail: the event).
+// after a reset whatever is shown must be read again), "trade_event" (detail: the event),
+// "leaderboard_updated" (a new board).
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
@@ -64,6 +65,7 @@ export class Updates extends EventTarget {
     if (frame.type === "connection") this.#connected(frame);
     else if (frame.type === "trade_event") this.#advance(frame.data);
     else if (frame.type === "reset") this.#begin(frame);
+    else if (frame.type === "leaderboard_updated") this.#dispatch(frame.type, frame);
     if (this.state === "live") this.liveAt = new Date();
   }
 
