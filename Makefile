@@ -28,7 +28,7 @@ test: .venv/requirements-dev.lock
 PURE = $(shell sed -n '/contract:pure/,/forbidden_modules/s,^ *\([a-z]*\)\.\([a-z_]*\)$$,tests/\1/test_\2*.py,p' \
 	.importlinter)
 fast: .venv/requirements-dev.lock
-	@exec $(BIN)/python -m pytest -m "not services" $(wildcard $(PURE))
+	@exec $(BIN)/python -m pytest -q --hypothesis-profile=fast -m "not services" $(wildcard $(PURE))
 
 lint: .venv/requirements-dev.lock
 	@$(BIN)/ruff check .
