@@ -55,6 +55,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     debug: bool = False
     allowed_hosts: tuple[str, ...] = ()
     public_read: bool = False
+    num_proxies: Annotated[int, Meta(ge=0, le=5)] = 0
     hyperliquid_api_url: str = "https://api.hyperliquid.xyz"
     hyperliquid_ws_url: str = "wss://api.hyperliquid.xyz/ws"
     hyperliquid_coins: tuple[str, ...] = ("all",)

@@ -55,15 +55,16 @@ INSTALLED_APPS = [
     "web",
 ]
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # First whatever adds headers, so that static files and errors have them too.
     "web.headers.security_headers",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 ROOT_URLCONF = "hlcopy.urls"
 ASGI_APPLICATION = "hlcopy.asgi.application"
@@ -145,6 +146,7 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["web.access.MayRead"],
+    "DEFAULT_THROTTLE_CLASSES": ["web.limits.AnonymousReads"],
     "EXCEPTION_HANDLER": "web.errors.handle",
     "URL_FORMAT_OVERRIDE": None,  # `?format=` is an unknown parameter like any other
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -158,6 +160,17 @@ LOGIN_URL = "admin:login"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "web.errors.foreign_form"
+# A trusted proxy ends TLS; without one there is plain HTTP, where a secure cookie would never come
+# back. What the proxy's own header says is believed only then.
+if CONFIGURATION.num_proxies:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIGURATION.num_proxies > 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W004",  # HSTS is for all ports of a name: whoever runs the proxy decides
+    "security.W008",  # loopback has no HTTPS to send anybody to; a proxy redirects by itself
+    *([] if CONFIGURATION.num_proxies else ["security.W012", "security.W016"]),  # see above
+]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536

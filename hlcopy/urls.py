@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from web import overview
+from web import login, overview
 
 urlpatterns = [
+    path("admin/login/", login.page),
     path("admin/overview/", overview.page, name="overview"),
     path("admin/", admin.site.urls),
     path("", include("web.urls")),

@@ -31,6 +31,13 @@ def answer(status: int, code: str, message: str) -> HttpResponse:
     return response
 
 
+def throttled(seconds: int) -> HttpResponse:
+    """Return the answer to a client that asks too often."""
+    response = answer(429, "throttled", f"too many requests; try again in {seconds} seconds")
+    response["Retry-After"] = str(seconds)
+    return response
+
+
 def handle(raised: Exception, context: dict[str, Any]) -> Response | None:
     """Answer what a view raised, as DRF's EXCEPTION_HANDLER; None leaves it to Django."""
     if isinstance(raised, OperationalError | InterfaceError):
@@ -75,6 +82,11 @@ def bad_request(_request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(_request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer what the user may not do: handler403."""
     return answer(403, "permission_denied", "you may not do that")
+
+
+def foreign_form(_request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer a form that was not made here: CSRF_FAILURE_VIEW."""
+    return answer(403, "permission_denied", f"the form does not come from here: {reason}")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

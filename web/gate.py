@@ -12,7 +12,7 @@ from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from web import tokens
+from web import limits, tokens
 from web.access import LOG_IN_FIRST
 from web.errors import body
 from web.hub import hub
@@ -30,8 +30,12 @@ def gate(application: Application) -> Application:
     """Refuse with an HTTP status before the handshake whatever may not listen."""
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
-        if settings.CONFIGURATION.read_needs_login and not await is_known(scope):
+        if settings.CONFIGURATION.loopback or await is_known(scope):
+            await application(scope, receive, send)
+        elif settings.CONFIGURATION.read_needs_login:
             await refuse(scope, send, 401, "not_authenticated", LOG_IN_FIRST)
+        elif await sync_to_async(limits.read_wait_seconds)(address_of(scope)):
+            await refuse(scope, send, 429, "throttled", "too many connections; try again later")
         else:
             await application(scope, receive, send)
 
@@ -48,6 +52,12 @@ def gate(application: Application) -> Application:
             await with_session(scope, receive, send)
 
     return guarded
+
+
+def address_of(scope: Scope) -> str:
+    """Return the address of the client."""
+    forwarded = dict(scope["headers"]).get(b"x-forwarded-for", b"").decode("latin-1")
+    return limits.client_address((scope.get("client") or ("",))[0], forwarded)
 
 
 async def is_known(scope: Scope) -> bool:
@@ -85,7 +95,7 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, message: str)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
-    headers = [(b"content-type", b"application/json")]
+    headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body(code, message)})
 

@@ -14,7 +14,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from web import errors, tokens
+from web import errors, limits, tokens
 from web.access import LOG_IN_FIRST
 from web.health import Readiness
 
@@ -50,11 +50,15 @@ def for_readers(view: View) -> View:
 
     @wraps(view)
     async def answer(request: HttpRequest, **arguments: str) -> HttpResponse:
-        if settings.CONFIGURATION.read_needs_login and not await is_known(request):
-            if wants_html(request):
-                return redirect_to_login(request.get_full_path())
-            return errors.answer(401, "not_authenticated", LOG_IN_FIRST)
-        return await view(request, **arguments)
+        if settings.CONFIGURATION.loopback or await is_known(request):
+            return await view(request, **arguments)
+        if not settings.CONFIGURATION.read_needs_login:
+            address = limits.address_of(request)
+            seconds = await sync_to_async(limits.read_wait_seconds)(address)
+            return errors.throttled(seconds) if seconds else await view(request, **arguments)
+        if wants_html(request):
+            return redirect_to_login(request.get_full_path())
+        return errors.answer(401, "not_authenticated", LOG_IN_FIRST)
 
     return answer
 
