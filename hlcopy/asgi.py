@@ -11,5 +11,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hlcopy.settings")
 http = get_asgi_application()  # first: it loads the apps that the next import needs
 
 from web.routing import websocket  # noqa: E402 (see above)
+from web.shortcut import Shortcut  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket})
+application = ProtocolTypeRouter({"http": Shortcut(http), "websocket": websocket})

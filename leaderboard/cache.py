@@ -162,10 +162,10 @@ def clear() -> int:
     return removed
 
 
-def count(what: str) -> None:
-    """Count a hit or a miss; written to Redis at most once a second."""
+def count(what: str, number: int = 1) -> None:
+    """Count hits or misses; written to Redis at most once a second."""
     with _health.lock:
-        _health.counted[what] += 1
+        _health.counted[what] += number
         if time.monotonic() < _health.written_at + 1:
             return
         _health.written_at = time.monotonic()
