@@ -156,10 +156,40 @@ def test_an_empty_book_says_what_happens_next(book, services, browser):
         visit.page.wait_for_selector("text=No events yet")
         visit.page.wait_for_selector("text=Exchange feed not started")
         assert visit.page.is_visible("text=Simulated exchange.")
+        assert not visit.page.is_visible("text=Recording.")
         visit.shot("empty")
         assert visit.complaints == []
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("width", [390, 700, 1280, 1920])
+def test_sizes_and_prices_stay_on_one_line(book, server, browser, width):
+    price = Decimal("3.684627714285714286")
+    sizes: Any = {"size_before": Decimal("-118190.25"), "size_after": Decimal("-122287.75")}
+    book.add(coin="xyz:XYZ100", price=price, **sizes)
+    visit = Visit(browser, viewport={"width": width, "height": 900})
+    visit.page.goto(server.url)
+    visit.page.wait_for_selector(".event")
+    for part, text in (
+        (".change", "\u2212118,190.25 \u2192 \u2212122,287.75"),
+        (".price", "@ 3.68463"),
+    ):
+        found = visit.page.locator(f".event {part}")
+        assert found.inner_text() == text
+        box = found.bounding_box()
+        assert box
+        assert box["height"] < 30
+    beyond = visit.page.locator(".events").evaluate("list => list.scrollWidth - list.clientWidth")
+    assert beyond == 0
+
+
+def test_a_feed_that_lives_and_brings_nothing_is_called_silent(book, server, browser):
+    live_feed()
+    FeedSocket.objects.update(newest_block_ms=now_ms() - 300_000)
+    visit = Visit(browser)
+    visit.page.goto(server.url)
+    visit.page.wait_for_selector("text=Exchange feed silent · 2 sockets · last block 5 min ago")
 
 
 def test_everything_fits_a_small_screen(book, server, browser):

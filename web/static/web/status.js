@@ -4,6 +4,7 @@ import { repeat } from "./api.js";
 import { ago, time, write } from "./text.js";
 
 const ASK_EVERY_SECONDS = 3;
+const SILENT_AFTER_SECONDS = 60; // the sockets live, but somebody always trades
 
 /** Keep the bar true, and tell `changed` (readiness, null where the server does not answer). */
 export function watchStatus(bar, updates, changed = () => {}) {
@@ -44,13 +45,19 @@ function feedStatus(readiness) {
   if (!feed) return ["wait", readiness ? "Exchange feed unknown" : ""];
   if (feed.connected) {
     const age = feed.last_block_age_seconds;
-    const block = age === null ? "no trade yet" : `last block ${Math.max(0, age).toFixed(1)} s ago`;
+    const block = age === null ? "no trade yet" : `last block ${blockAge(age)}`;
     const sockets = `${feed.sockets} ${feed.sockets === 1 ? "socket" : "sockets"}`;
-    return ["good", `Exchange feed live · ${sockets} · ${block}`, `since ${feed.since}`];
+    const [state, word] = age > SILENT_AFTER_SECONDS ? ["wait", "silent"] : ["good", "live"];
+    return [state, `Exchange feed ${word} · ${sockets} · ${block}`, `since ${feed.since}`];
   }
   const since = feed.since ? ` since ${time(feed.since)} (${ago(feed.since)})` : "";
   const never = "Exchange feed not started";
   return ["bad", since ? `Exchange unreachable${since}` : never, feed.last_error ?? ""];
+}
+
+function blockAge(seconds) {
+  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s ago`;
+  return ago(new Date(Date.now() - seconds * 1000));
 }
 
 function storageStatus(readiness) {

@@ -1,7 +1,7 @@
 // The live list of events: newest first, bounded, drawn once per frame of the screen.
 
 import { read } from "./api.js";
-import { UNKNOWN, dateAndTime, decimal, dollars, element, time, traderLink } from "./text.js";
+import { UNKNOWN, dateAndTime, decimal, dollars, element, price, time, traderLink } from "./text.js";
 
 const LONGEST = 200;
 
@@ -116,13 +116,14 @@ function row(event, showsTrader) {
   const when = element("time", "when", time(event.timestamp));
   when.dateTime = event.timestamp;
   when.title = `#${event.id} · ${dateAndTime(event.timestamp)}`;
-  const price = event.price === null ? UNKNOWN : `@ ${decimal(event.price)}`;
+  const at = element("span", "price", event.price === null ? UNKNOWN : `@ ${price(event.price)}`);
+  if (event.price !== null) at.title = decimal(event.price);
   item.append(
     element("span", `kind ${event.event_type.toLowerCase()}`, event.event_type),
     element("span", "coin", event.coin),
     element("span", "side", `${sign} ${event.side}`),
     size,
-    element("span", "price", price),
+    at,
     element("span", "worth", dollars(event.notional)),
     showsTrader ? traderLink(event.trader_address) : element("span", "source", event.source),
     when,

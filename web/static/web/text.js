@@ -3,6 +3,7 @@
 
 export const UNKNOWN = "–";
 const NUMBER = new Intl.NumberFormat("en-US");
+const PRICE = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
 const DOLLARS = new Intl.NumberFormat("en-US", {
   style: "currency",
   currency: "USD",
@@ -25,6 +26,13 @@ export function decimal(text) {
   const [whole, fraction] = text.replace("-", "−").split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
   return fraction ? `${grouped}.${fraction}` : grouped;
+}
+
+/** A price for the eye: at most six significant digits, but the whole number always. */
+export function price(text) {
+  if (text === null) return UNKNOWN;
+  const value = Number(text);
+  return value < 1e5 ? PRICE.format(value) : NUMBER.format(Math.round(value));
 }
 
 /** A number of things. */
