@@ -70,6 +70,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
     leaderboard_preset: str = "classic"
     leaderboard_weights: tuple[str, ...] = ()
     hlcopy_demo: bool = False
+    # The demo plays recorded frames.
+    hlcopy_replay: bool = False
 
     @property
     def loopback(self) -> bool:

@@ -85,6 +85,7 @@ def decide(
         directory = demo_directory(directory)
         simulator_port = random_port()
         environment |= _demo_environment(environ, simulator_port)
+        environment["HLCOPY_REPLAY"] = "" if replay is None else "1"
     settings = configuration.load(environment)
     programs = Path(sys.executable).parent
     environment |= {

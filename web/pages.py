@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.csrf import csrf_exempt
 
 from web import errors, limits, tokens
 from web.access import LOG_IN_FIRST
@@ -42,7 +43,8 @@ def reading(view: View) -> View:
             return response
         return await view(request, **arguments)
 
-    return answer
+    # What only reads has nothing to protect, and refuses a POST in its own words.
+    return csrf_exempt(answer)
 
 
 def for_readers(view: View) -> View:
@@ -99,7 +101,8 @@ async def trader(request: HttpRequest, address: str) -> HttpResponse:
 
 async def page(request: HttpRequest, template: str, values: dict[str, Any]) -> HttpResponse:
     """Render a page; in a thread, because templates are read from disk."""
-    values = {"simulated": settings.CONFIGURATION.hlcopy_demo, **values}
+    configuration = settings.CONFIGURATION
+    values |= {"simulated": configuration.hlcopy_demo, "recorded": configuration.hlcopy_replay}
     return await sync_to_async(render, thread_sensitive=False)(request, template, values)
 
 

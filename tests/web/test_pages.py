@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from django.test import Client
 
 from tests.traders.book import address
 from web.headers import POLICY
@@ -50,6 +51,23 @@ def test_the_page_of_a_trader_is_for_addresses_only(client):
         response = client.get(f"/traders/{text}", headers=HTML)
         assert response.status_code == 404
         assert response.json()["error"]["code"] == "not_found"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", f"/traders/{address(1)}"])
+def test_what_only_reads_refuses_a_foreign_post_as_it_refuses_everything(path):
+    response = Client(enforce_csrf_checks=True).post(path, {"a": 1})
+
+    assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
+    assert response.json()["error"]["code"] == "method_not_allowed"
+
+
+def test_a_recording_is_not_called_invented(client, settings):
+    both = msgspec.structs.replace(settings.CONFIGURATION, hlcopy_demo=True, hlcopy_replay=True)
+    settings.CONFIGURATION = both
+    page = client.get("/", headers=HTML).content.decode()
+
+    assert "A recorded piece of the exchange's feed" in page
+    assert "invented" not in page
 
 
 def test_alive_asks_nobody(client):

@@ -63,7 +63,8 @@ def _supervise(plan: startup.Plan) -> None:
     console = Console(sys.stdout)
     console.say(f"data directory {plan.directory}")
     if plan.demo:
-        console.say("demo: a simulated exchange, short intervals; nothing reaches Hyperliquid")
+        exchange = f"a recording, {plan.replay.name}" if plan.replay else "a simulated exchange"
+        console.say(f"demo: {exchange}, short intervals; nothing reaches Hyperliquid")
     open_budget = startup.clear_the_way(plan)
     supervisor = Supervisor(plan.directory, console, url=plan.url, demo=plan.demo)
     try:
