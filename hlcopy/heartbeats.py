@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import secrets
 import socket
@@ -19,14 +18,14 @@ ALIVE_SECONDS = 10
 FORGET_AFTER = timedelta(hours=1)
 
 
-@functools.cache
-def _name_of(pid: int) -> str:
-    return f"{socket.gethostname()[:50]}:{pid}:{secrets.token_hex(3)}"
+_names: dict[int, str] = {}
 
 
 def process_name() -> str:
     """Return this process' name; a fork has its own."""
-    return _name_of(os.getpid())
+    pid = os.getpid()
+    # Threads that ask at the same moment must get the same one.
+    return _names.setdefault(pid, f"{socket.gethostname()[:50]}:{pid}:{secrets.token_hex(3)}")
 
 
 def beat(role: Heartbeat.Role, numbers: Mapping[str, int] | None = None) -> None:

@@ -16,7 +16,7 @@ from hlcopy import heartbeats
 from hlcopy.models import Alert, StatSample
 from traders.coverage import alive
 from traders.models import FeedSocket
-from web import monitoring
+from web import monitoring, watching
 from web.charts import SECONDS, Chart, chart
 
 UNKNOWN = "unknown"
@@ -86,8 +86,9 @@ def charts(now: datetime) -> list[Chart]:
             sampled_at__gt=now - timedelta(seconds=SECONDS)
         ).order_by(F("sampled_at"))
     ]
-    names = samples[-1][1] if samples else {}
+    if not samples:
+        return []
     return [
         chart(name.replace("_", " "), [(ago, numbers.get(name)) for ago, numbers in samples])
-        for name in names
+        for name in watching.CHARTED
     ]

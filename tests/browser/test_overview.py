@@ -42,7 +42,11 @@ def an_hour():
     for name, seconds in (("track_traders", 75), ("rank_traders", 600), ("watch_numbers", 10)):
         JobHealth.objects.create(job=name, seconds=seconds)
         JobRun.objects.create(
-            **{"job": name, "slot": 1, "state": "done", "sent_at": now, "started_at": now},
+            job=name,
+            slot=1,
+            state="done",
+            sent_at=now,
+            started_at=now,
             finished_at=now + timedelta(seconds=seconds / 2),
         )
 
