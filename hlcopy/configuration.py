@@ -69,6 +69,9 @@ class Configuration(Struct, frozen=True, kw_only=True):
     leaderboard_cache_seconds: Annotated[int, Meta(ge=1, le=86400)] = 300
     leaderboard_preset: str = "classic"
     leaderboard_weights: tuple[str, ...] = ()
+    event_retention_days: Annotated[int, Meta(ge=1, le=3650)] = 14
+    # A trader's account value is that of the newest snapshot: it must outlast a whole rotation.
+    snapshot_retention_days: Annotated[int, Meta(ge=7, le=3650)] = 90
     hlcopy_demo: bool = False
     # The demo plays recorded frames.
     hlcopy_replay: bool = False

@@ -6,13 +6,15 @@ in short transactions that lock a trader's rows in the order in which the writer
 
 from __future__ import annotations
 
+import logging
 from datetime import date, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import Error, connection, transaction
 
 from traders import partitions
 from traders.partitions import EVENTS, LOCK_TIMEOUT, SNAPSHOTS
 
+logger = logging.getLogger(__name__)
 #: The longest window of the leaderboard: days within it are never folded.
 DAYS_KEPT = 90
 TRADERS_AT_ONCE = 500
@@ -71,6 +73,15 @@ WITH old AS MATERIALIZED (
 )
 SELECT count(*) FROM gone
 """
+
+
+def make_room() -> None:
+    """Let a pass find a partition for its snapshots, also where no other job has made one."""
+    try:
+        partitions.make_ahead(SNAPSHOTS)
+    except Error as failure:
+        # There may be room yet; the pass says what else is wrong.
+        logger.warning("table=%s no partition made: %s", SNAPSHOTS.table, failure)
 
 
 def drop_old(now: datetime, *, event_days: int, snapshot_days: int) -> dict[str, object]:

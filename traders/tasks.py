@@ -15,7 +15,7 @@ from hlcopy import measurements
 from hlcopy.configuration import Configuration
 from hlcopy.periodic import database_now, periodic
 from hlcopy.slots import until_next
-from traders import coins, measuring, tracking
+from traders import coins, measuring, retention, tracking
 
 #: A pass ends so long before the next slot begins, or a tenth of its interval where that is less.
 MARGIN_SECONDS = 2
@@ -24,6 +24,7 @@ MARGIN_SECONDS = 2
 @periodic(seconds=settings.CONFIGURATION.tracking_interval_seconds)
 def track_traders() -> dict[str, object]:
     """Run one pass of batched tracking over the traders that are due."""
+    retention.make_room()
     return asdict(async_to_sync(track)(seconds_left()))
 
 
@@ -54,6 +55,23 @@ async def track(seconds: float) -> tracking.Summary:
         InfoClient(configuration.hyperliquid_api_url, budget=budget) as info,
     ):
         return await tracking.run_pass(info, limits)
+
+
+@periodic(seconds=600)
+def expire_history() -> dict[str, object]:
+    """Make the next partitions of events and snapshots, and drop those that are old."""
+    configuration: Configuration = settings.CONFIGURATION
+    return retention.drop_old(
+        database_now(),
+        event_days=configuration.event_retention_days,
+        snapshot_days=configuration.snapshot_retention_days,
+    )
+
+
+@periodic(seconds=86_400)
+def fold_days() -> dict[str, object]:
+    """Fold the days older than the longest window into one row of each trader."""
+    return {"rows_saved": retention.fold_days(database_now().date())}
 
 
 @periodic(seconds=5)

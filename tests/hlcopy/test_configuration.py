@@ -16,6 +16,8 @@ def test_nothing_set_means_the_documented_defaults():
     assert (configuration.host, configuration.port) == ("127.0.0.1", 8000)
     assert configuration.hyperliquid_weight_per_minute == 1100
     assert configuration.tracking_interval_seconds == 75
+    assert configuration.event_retention_days == 14
+    assert configuration.snapshot_retention_days == 90
     assert not configuration.read_needs_login
 
 
@@ -55,6 +57,11 @@ def test_every_value_is_read_in_its_own_type():
         ("TRACKING_WEIGHT_PER_PASS", "10", "TRACKING_WEIGHT_PER_PASS: below one batch"),
         ("TRACKING_INTERVAL_SECONDS", "0", "`int` >= 1"),
         ("LEADERBOARD_INTERVAL_SECONDS", "1", "`int` >= 5"),
+        ("EVENT_RETENTION_DAYS", "0", "`int` >= 1"),
+        ("EVENT_RETENTION_DAYS", "two weeks", "EVENT_RETENTION_DAYS: 'two weeks' does not fit"),
+        ("SNAPSHOT_RETENTION_DAYS", "6", "`int` >= 7"),
+        ("SNAPSHOT_RETENTION_DAYS", "-90", "`int` >= 7"),
+        ("SNAPSHOT_RETENTION_DAYS", "4000", "`int` <= 3650"),
         ("LEADERBOARD_PRESET", "best", "LEADERBOARD_PRESET: 'best' is not one of classic"),
         ("LEADERBOARD_WEIGHTS", "profit=1", "'profit' is not one of win_rate, max_drawdown"),
         ("LEADERBOARD_WEIGHTS", "win_rate=-1", "must be a number of at least 0, not '-1'"),

@@ -92,3 +92,15 @@ def test_while_a_pass_runs_a_second_one_does_nothing(sim):
 
 def test_a_pass_ends_before_the_next_slot_begins(settings):
     assert 0 <= tasks.seconds_left() <= settings.CONFIGURATION.tracking_interval_seconds - 2
+
+
+def test_history_expires_and_is_folded_by_jobs_of_their_own():
+    for job in ("expire_history", "fold_days"):
+        now = database_now()
+        send_due(now)
+        slot = slot_at(now, JOBS[job].seconds)
+        JOBS[job].actor.fn(slot)
+
+        run = JobRun.objects.get(job=job, slot=slot)
+        assert (run.state, run.error) == (JobRun.State.DONE, "")
+        assert {value for value in run.summary.values() if value} <= {4}
