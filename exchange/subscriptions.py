@@ -1,9 +1,10 @@
 """What one socket is subscribed to: wishes, messages to send, answers matched; pure.
 
 A subscription is *wanted* until taken back, *pending* from our message to the server's answer,
-*confirmed* by an ack (or "Already subscribed", which says the same), *refused* by "Invalid
-subscription". An answer that stays away is asked for again. Sending is paced: the exchange allows
-2,000 messages a minute per IP over all sockets, and subscribing in a rush has closed sockets.
+*confirmed* by an ack, *refused* by "Invalid subscription". An answer that stays away is asked for
+again; "Already subscribed" then says that it was lost, and trades' replay perhaps with it, so they
+are taken back and asked for anew. Sending is paced: the exchange allows 2,000 messages a minute per
+IP over all sockets, and subscribing in a rush has closed sockets.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Subscriptions:
         self._replay_due: set[str] = set()
         # To be taken back and asked for anew, because it fell silent.
         self._renewing: set[Subscription] = set()
+        # Renewed on this connection because an answer was lost: once is enough.
+        self._made_good: set[Subscription] = set()
         self._sent: deque[float] = deque()
 
     def disconnected(self) -> None:
@@ -64,6 +67,7 @@ class Subscriptions:
         self.refused.clear()
         self._replay_due.clear()
         self._renewing.clear()
+        self._made_good.clear()
 
     def want(self, wanted: Iterable[Subscription]) -> None:
         """Replace the wishes; the difference goes out with the next messages."""
@@ -160,7 +164,7 @@ class Subscriptions:
         if subscription is None:
             return
         if complaint.startswith("Already subscribed"):
-            self._confirm(subscription)
+            self._confirm_late(subscription)
         elif complaint.startswith("Already unsubscribed"):
             self._left(subscription)
         elif complaint.startswith("Invalid subscription") and subscription in self.pending:
@@ -168,10 +172,22 @@ class Subscriptions:
             self._replay_due.discard(subscription.coin or "")
             self.refused[subscription] = printable(text)
 
-    def _confirm(self, subscription: Subscription) -> None:
+    def _confirm(self, subscription: Subscription) -> bool:
         # Only what we asked for: an echo out of nowhere proves nothing.
-        if self.pending.pop(subscription, None) is not None:
-            self.confirmed.add(subscription)
+        if self.pending.pop(subscription, None) is None:
+            return False
+        self.confirmed.add(subscription)
+        return True
+
+    def _confirm_late(self, subscription: Subscription) -> None:
+        """Take "Already subscribed" for the lost ack; the replay can only be had anew."""
+        if not self._confirm(subscription) or subscription.type != "trades":
+            return
+        # Nor is a live frame that came meanwhile to be told from it.
+        self._replay_due.discard(subscription.coin or "")
+        if subscription not in self._made_good:
+            self._made_good.add(subscription)
+            self._renewing.add(subscription)
 
     def _left(self, subscription: Subscription) -> None:
         if self.leaving.pop(subscription, None) is not None:

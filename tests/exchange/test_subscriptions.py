@@ -74,10 +74,57 @@ def test_the_case_of_a_coin_matters():
     assert subscriptions.live == set()
 
 
+ALREADY = ErrorFrame('Already subscribed: {"type":"trades","coin":"BTC"}')
+
+
 def test_already_subscribed_is_as_good_as_an_ack():
+    mids = Subscription("allMids")
+    subscriptions = Subscriptions([mids], pace=FAST)
+    say(subscriptions)
+    subscriptions.received(ErrorFrame('Already subscribed: {"type":"allMids"}'))
+    assert subscriptions.live == {mids}
+    assert say(subscriptions, 1000) == []
+
+
+def test_trades_whose_ack_and_replay_were_lost_are_left_and_asked_for_anew():
+    frame = TradesFrame("BTC", (), 0)
     subscriptions = Subscriptions([BTC], pace=FAST)
     say(subscriptions)
-    subscriptions.received(ErrorFrame('Already subscribed: {"type":"trades","coin":"BTC"}'))
+    assert say(subscriptions, 10) == [("subscribe", "BTC")]
+    subscriptions.received(ALREADY)
+    assert not subscriptions.received(frame)  # a live one: the replay was swallowed
+    assert say(subscriptions, 11) == [("unsubscribe", "BTC")]
+    assert subscriptions.live == set()
+    subscriptions.received(ack(BTC, "unsubscribe"))
+    assert say(subscriptions, 12) == [("subscribe", "BTC")]
+    subscriptions.received(ack(BTC))
+    assert subscriptions.received(frame)
+    assert subscriptions.live == {BTC}
+    assert say(subscriptions, 1000) == []
+
+
+def test_a_server_that_always_says_already_subscribed_is_asked_anew_once_a_connection():
+    subscriptions = Subscriptions([BTC], pace=FAST)
+    for _ in range(2):
+        asked = []
+        for now in range(0, 600, 10):
+            for method, _ in say(subscriptions, now):
+                asked.append(method)
+                already = method == "subscribe"
+                subscriptions.received(ALREADY if already else ack(BTC, "unsubscribe"))
+        assert asked == ["subscribe", "unsubscribe", "subscribe"]
+        assert subscriptions.live == {BTC}
+        subscriptions.disconnected()
+
+
+def test_a_late_answer_and_the_complaint_about_the_second_question_renew_nothing():
+    subscriptions = Subscriptions([BTC], pace=FAST)
+    say(subscriptions)
+    say(subscriptions, 10)
+    subscriptions.received(ack(BTC))
+    assert subscriptions.received(TradesFrame("BTC", (), 0))
+    subscriptions.received(ALREADY)
+    assert say(subscriptions, 1000) == []
     assert subscriptions.live == {BTC}
 
 
