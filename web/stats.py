@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import redis
 from django.conf import settings
 from django.db import connection
 from django.db.models import Max
@@ -20,6 +19,7 @@ from hlcopy import heartbeats
 from hlcopy.measurements import Measured, newest
 from hlcopy.models import Alert, Heartbeat, JobHealth, JobRun, StatSample
 from hlcopy.periodic import QUARANTINE, database_now
+from leaderboard import cache
 from traders import coverage
 from traders.models import EventHead, FeedSocket
 from traders.reading import number_of_traders
@@ -46,7 +46,7 @@ def read(now: datetime | None = None) -> dict[str, Any]:
         "tracking": _tracking(now, measured),
         "weight": _weight(now, counters, measured),
         "websocket": _websocket(),
-        "cache": _cache(),
+        "cache": cache.facts(),
         "jobs": _jobs(now),
         "drift": None,
     }
@@ -148,19 +148,6 @@ def _websocket() -> dict[str, Any]:
     rows = [web.numbers for web in heartbeats.alive().filter(role=Heartbeat.Role.WEB)]
     keys = ("active_connections", "lagging", "closed_slow")
     return {key: sum(row.get(key, 0) for row in rows) for key in keys}
-
-
-def _cache() -> dict[str, Any]:
-    client = redis.Redis.from_url(
-        settings.REDIS_URL, socket_connect_timeout=0.5, socket_timeout=0.5
-    )
-    try:
-        connected = bool(client.ping())
-    except redis.RedisError:
-        connected = False
-    finally:
-        client.close()
-    return {"redis_connected": connected, "age_seconds": None, "hits": None, "misses": None}
 
 
 def _jobs(now: datetime) -> dict[str, Any]:

@@ -193,9 +193,13 @@ def test_a_message_that_comes_twice_runs_once(job):
     now = database_now()
     send_due(now)
     slot = slot_at(now, job.seconds)
-    runs = []
+    runs: list[int] = []
 
-    taken = [run_slot(job, slot, lambda: runs.append(1) or {"traders": 7}) for _ in range(2)]
+    def seven():
+        runs.append(1)
+        return {"traders": 7}
+
+    taken = [run_slot(job, slot, seven) for _ in range(2)]
 
     assert taken == [True, False]
     assert runs == [1]
@@ -225,7 +229,8 @@ def test_a_failure_is_recorded_and_the_next_slot_runs(job):
     send_due(now)
     slot = slot_at(now, job.seconds)
 
-    assert run_slot(job, slot, lambda: {}["missing"])
+    nothing: dict[str, dict[str, object]] = {}
+    assert run_slot(job, slot, lambda: nothing["missing"])
 
     run = JobRun.objects.get(slot=slot)
     assert run.state == JobRun.State.FAILED

@@ -97,7 +97,7 @@ def test_weight_above_97_percent_as_the_budget_counted_it(settings):
                 await budget.settle(permit, 100)
 
     asyncio.run(spend())
-    measured = tasks.async_to_sync(tasks.weight)()
+    measured = asyncio.run(tasks.weight())
     assert measured["peak"] == 1200
     measurements.store("weight", measured)
     assert watched() == {"weight_high"}

@@ -35,14 +35,16 @@ def test_the_two_have_the_same_numbers(client):
 
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain")
-    told = {
+    told: dict[tuple[str, ...], float] = {
         (sample.name, *sample.labels.values()): sample.value
         for metric in text_string_to_metric_families(answer.content.decode())
         for sample in metric.samples
     }
     raised = {alert["code"] for alert in content.pop("alerts")}
     jobs = content["jobs"].pop("periodic")
-    expected = {("_".join(("hlcopy", *path)),): value for path, value in known(content)}
+    expected: dict[tuple[str, ...], float] = {
+        ("_".join(("hlcopy", *path)),): value for path, value in known(content)
+    }
     for job, values in jobs.items():
         expected |= {("_".join(("hlcopy_job", *path)), job): v for path, v in known(values)}
     expected |= {("hlcopy_alert", code): float(code in raised) for code in alerts.CODES}

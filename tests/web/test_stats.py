@@ -121,11 +121,8 @@ def test_an_old_sample_says_nothing_of_now(client):
 
 
 def test_what_the_workers_measured_is_shown_while_it_is_young(client):
-    for number in range(3):
-        add_trader(number)
-    Trader.objects.filter(pk=Trader.objects.first().pk).update(
-        last_tracked_at=Now() - timedelta(seconds=500)
-    )
+    first, *_ = [add_trader(number) for number in range(3)]
+    Trader.objects.filter(pk=first.pk).update(last_tracked_at=Now() - timedelta(seconds=500))
     measurements.store("rotation", measuring.rotation())
     measurements.store("active_traders", {"active": measuring.active_traders()})
     measurements.store("weight", {"used": 800, "peak": 1000, "http_429_total": 0})
