@@ -30,7 +30,7 @@ from hlcopy.supervisor.supervisor import Supervisor
 
 # Few enough that everybody's second snapshot, the first that can show a change, comes within 30 s;
 # a twelfth of the minute's weight in each pass, so that events come steadily and not in one burst.
-DEMO_TRADERS = 110
+DEMO_TRADERS = 80
 DEMO_SETTINGS = {
     "HYPERLIQUID_COINS": "all,xyz:*",
     "TRACKING_INTERVAL_SECONDS": "5",
