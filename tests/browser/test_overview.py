@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -57,8 +56,8 @@ def test_an_operator_sees_the_hour(browser, server, book, client):
     client.force_login(User.objects.create_superuser("admin"))
     visit = Visit(browser, viewport={"width": 1280, "height": 900})
     page = visit.page
-    cookie: Any = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": server.url}
-    page.context.add_cookies([cookie])
+    session = client.cookies["sessionid"].value
+    page.context.add_cookies([{"name": "sessionid", "value": session, "url": server.url}])
     page.goto(f"{server.url}/admin/overview/")
     page.wait_for_selector(".overview")
 
