@@ -16,10 +16,10 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
+from typing import Any
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 
 from traders.models import Trader
@@ -31,6 +31,46 @@ LONGEST_RETRY_SECONDS = 3600
 #: An account that suddenly looks empty is looked at again so much later.
 SECOND_LOOK_SECONDS = 5
 ERROR_LENGTH = 200
+
+
+# One statement: in the ORM the client alone took half of the promised 5 ms. Whom another worker is
+# claiming is passed over. Both LIMITs are constants, else the planner would not trust the indexes.
+# Up to the first suspect, or a suspect alone; with a poisoned one among them nobody is leased.
+LEASE_NEXT = """
+WITH retries AS (
+    SELECT id, address, dexes, failures, unfinished_claims AS deaths FROM traders_trader
+    WHERE quarantined_at IS NULL AND retry_at <= %(before)s
+        AND (lease_until IS NULL OR lease_until < statement_timestamp())
+    ORDER BY retry_at, id LIMIT %(size)s FOR NO KEY UPDATE SKIP LOCKED
+), rotation AS (
+    SELECT id, address, dexes, failures, unfinished_claims AS deaths FROM traders_trader
+    WHERE quarantined_at IS NULL AND retry_at IS NULL
+        AND (last_tracked_at IS NULL OR last_tracked_at < %(before)s)
+        AND (lease_until IS NULL OR lease_until < statement_timestamp())
+    ORDER BY last_tracked_at NULLS FIRST, id LIMIT %(size)s FOR NO KEY UPDATE SKIP LOCKED
+), due AS (
+    SELECT * FROM retries
+    LIMIT greatest(%(most_retries)s, %(size)s - (SELECT count(*) FROM rotation))
+), waiting AS (
+    SELECT row_number() OVER () AS place, turn.* FROM (
+        SELECT * FROM due UNION ALL SELECT * FROM rotation LIMIT %(size)s
+    ) AS turn
+), limits AS (
+    SELECT min(place) FILTER (WHERE deaths >= %(suspect_after)s) AS suspect,
+        max(deaths) >= %(quarantine_after)s AS poisoned
+    FROM waiting
+), leased AS (
+    UPDATE traders_trader AS trader
+    SET lease_token = %(token)s, lease_until = statement_timestamp() + %(lease)s,
+        unfinished_claims = deaths + 1
+    FROM waiting, limits
+    WHERE trader.id = waiting.id AND NOT poisoned
+        AND (suspect IS NULL OR place < suspect OR place = 1 AND %(alone)s)
+    RETURNING trader.id
+)
+SELECT waiting.id, address, dexes, failures, deaths, leased.id IS NOT NULL
+FROM waiting LEFT JOIN leased USING (id) ORDER BY place
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,56 +98,48 @@ def claim(size: int, *, lease_seconds: float, before: datetime, alone: bool) -> 
 
     `alone`: the caller has nothing in flight, so the claim may be a suspect, which then is all.
     """
-    with transaction.atomic():
-        while True:
-            traders = _next(size, before)
-            poison = [trader.pk for trader in traders if _deaths(trader) >= QUARANTINE_AFTER]
-            if not poison:
-                break
-            _quarantine(poison)
-        chosen = list(takewhile(lambda trader: _deaths(trader) < SUSPECT_AFTER, traders))
-        suspect = len(chosen) < len(traders)
-        takes_suspect = suspect and alone and not chosen
-        if takes_suspect:
-            chosen = traders[:1]
+    while True:
         token = uuid.uuid4()
-        Trader.objects.filter(pk__in=[trader.pk for trader in chosen]).update(
-            lease_token=token,
-            lease_until=Now() + timedelta(seconds=lease_seconds),
-            unfinished_claims=F("unfinished_claims") + 1,
+        waiting = _lease_next(
+            size=size,
+            most_retries=-(-size // 2),
+            before=before,
+            lease=timedelta(seconds=lease_seconds),
+            token=token,
+            alone=alone,
+            suspect_after=SUSPECT_AFTER,
+            quarantine_after=QUARANTINE_AFTER,
         )
+        poison = [row.id for row in waiting if row.deaths >= QUARANTINE_AFTER]
+        if not poison:
+            break
+        _quarantine(poison)
+    leased = [row for row in waiting if row.leased]
+    takes_suspect = any(row.deaths >= SUSPECT_AFTER for row in leased)
     return Batch(
-        tuple(
-            Claim(token, trader.pk, trader.address, tuple(trader.dexes), trader.failures)
-            for trader in chosen
-        ),
+        tuple(Claim(token, row.id, row.address, tuple(row.dexes), row.failures) for row in leased),
         alone=takes_suspect,
-        suspect_waits=suspect and not takes_suspect,
+        suspect_waits=len(leased) < len(waiting) and not takes_suspect,
     )
 
 
-def _deaths(trader: Trader) -> int:
-    """How many claims of the trader in a row came to no end; its lease, if any, is over."""
-    return trader.unfinished_claims
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A trader whose turn it is; `deaths`: how many claims of it in a row came to no end."""
+
+    id: int
+    address: str
+    dexes: list[str]
+    failures: int
+    deaths: int
+    leased: bool
 
 
-def _next(size: int, before: datetime) -> list[Trader]:
-    """Lock the next traders in turn; whom another worker is claiming is passed over."""
-    free = (
-        Trader.objects.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
-        .filter(quarantined_at__isnull=True)
-        .select_for_update(skip_locked=True, no_key=True)
-        .only("id", "address", "dexes", "failures", "unfinished_claims")
-    )
-    retries: QuerySet[Trader] = free.filter(retry_at__lte=before).order_by("retry_at", "id")
-    rotation: QuerySet[Trader] = (
-        free.filter(retry_at__isnull=True)
-        .filter(Q(last_tracked_at__isnull=True) | Q(last_tracked_at__lt=before))
-        .order_by(F("last_tracked_at").asc(nulls_first=True), "id")
-    )
-    due = list(retries[:size])
-    others = list(rotation[: size - min(len(due), -(-size // 2))])
-    return due[: size - len(others)] + others
+def _lease_next(**parameters: Any) -> list[_Waiting]:
+    """Run the claim and return whose turn it was, in turn."""
+    with connection.cursor() as cursor:
+        cursor.execute(LEASE_NEXT, parameters)
+        return [_Waiting(*row) for row in cursor.fetchall()]
 
 
 def _quarantine(trader_ids: Collection[int]) -> None:
