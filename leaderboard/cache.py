@@ -172,9 +172,9 @@ def count(what: str, number: int = 1) -> None:
         counted, _health.counted = _health.counted, Counter()
     try:
         with asking() as cache:
-            for name, number in counted.items():
+            for name, times in counted.items():
                 cache.add(COUNT + name, 0, timeout=None)
-                cache.incr(COUNT + name, number)
+                cache.incr(COUNT + name, times)
     except AwayError:
         with _health.lock:
             _health.counted.update(counted)

@@ -32,13 +32,13 @@ class Metric:
 _RATIO = f"""(CASE WHEN wins + losses = 0 THEN NULL
      WHEN losses = 0 THEN {RISK_RATIO_CAP}
      WHEN wins = 0 THEN 0
-     ELSE least({RISK_RATIO_CAP}, (gross_profit::float8 / wins)
-                                  / nullif(gross_loss::float8 / losses, 0)) END)::float8"""
-# Wilson, Journal of the American Statistical Association 22 (1927), lower bound.
-_WILSON = f"""(CASE WHEN wins + losses > 0 THEN greatest(0,
-     (wins::float8 / (wins + losses) + {Z}^2 / (2 * (wins + losses))
-      - {Z} * sqrt(wins::float8 * losses / (wins + losses)^3 + {Z}^2 / (4 * (wins + losses)^2)))
-     / (1 + {Z}^2 / (wins + losses))) END)::float8"""
+     ELSE least({RISK_RATIO_CAP}, (profit / wins) / nullif(loss / losses, 0)) END)::float8"""
+# Wilson, Journal of the American Statistical Association 22 (1927), lower bound, with n multiplied
+# into both parts of the fraction.
+_WILSON = f"""CASE WHEN wins + losses > 0 THEN greatest(0,
+     (2 * wins + {Z**2}::float8
+      - {Z}::float8 * sqrt({Z**2}::float8 + 4 * wins::float8 * losses / (wins + losses)))
+     / (2 * (wins + losses + {Z**2}::float8))) END"""
 # One snapshot tells what is held, not what was traded or earned.
 _WATCHED = "events > 0 OR snapshots > 1"
 
@@ -54,13 +54,13 @@ METRICS = {
         Metric(
             "net_pnl",
             "usd",
-            "CASE WHEN snapshots > 1 THEN last_equity - first_equity - net_flow END",
+            "CASE WHEN snapshots > 1 AND days_told = days THEN equity_change END",
         ),
         Metric("realised_pnl", "usd", f"CASE WHEN {_WATCHED} THEN realised_gross - fees END"),
         Metric("closed_trips", "count", f"(CASE WHEN {_WATCHED} THEN closed END)::int"),
         Metric("wins", "count", f"(CASE WHEN {_WATCHED} THEN wins END)::int"),
         Metric("losses", "count", f"(CASE WHEN {_WATCHED} THEN losses END)::int"),
-        Metric("profit_factor", "ratio", "(gross_profit / nullif(gross_loss, 0))::float8"),
+        Metric("profit_factor", "ratio", "profit / nullif(loss, 0)"),
         Metric("best_trip_pnl", "usd", "best_trip"),
         Metric("worst_trip_pnl", "usd", "worst_trip"),
     )

@@ -29,20 +29,20 @@ KEPT = 2  # boards of each preset and window: the one shown, and the one before
 TALLY = """
 CREATE TEMPORARY TABLE tally ON COMMIT DROP AS
 WITH day AS (
-    SELECT *, coalesce(max(nav_max) OVER earlier, nav_open) AS peak
+    SELECT *, coalesce(max(nav_max) OVER earlier, nav_open) AS peak,
+           equity_close - coalesce(lag(equity_close) OVER in_order, equity_open) - net_flow
+               AS equity_change
       FROM traders_traderday
      WHERE %(first_day)s::date IS NULL OR day >= %(first_day)s
-    WINDOW earlier AS (PARTITION BY trader_id ORDER BY day
-                       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW in_order AS (PARTITION BY trader_id ORDER BY day),
+           earlier AS (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), sums AS (
     SELECT trader_id, sum(volume_usd) AS volume_usd, sum(events) AS events,
            sum(snapshots) AS snapshots, sum(closed) AS closed, sum(wins) AS wins,
-           sum(losses) AS losses, sum(gross_profit) AS gross_profit, sum(gross_loss) AS gross_loss,
-           sum(realised_gross) AS realised_gross, sum(fees) AS fees, sum(net_flow) AS net_flow,
-           (array_agg(equity_open ORDER BY day) FILTER (WHERE equity_open IS NOT NULL))[1]
-               AS first_equity,
-           (array_agg(equity_close ORDER BY day DESC) FILTER (WHERE equity_close IS NOT NULL))[1]
-               AS last_equity,
+           sum(losses) AS losses, sum(gross_profit)::float8 AS profit,
+           sum(gross_loss)::float8 AS loss, sum(realised_gross) AS realised_gross,
+           sum(fees) AS fees, sum(equity_change) AS equity_change,
+           count(equity_change) AS days_told, count(*) AS days,
            max(greatest(1 - least(nav_min / nullif(greatest(peak, nav_open), 0),
                                   nav_close / nullif(greatest(peak, nav_max), 0)),
                         drawdown)) AS drawdown
@@ -70,7 +70,6 @@ SELECT (%(generation)s::bigint << {bits}) + rank AS id, %(generation)s::bigint A
                ORDER BY trader_score DESC, total_volume_usd DESC NULLS LAST, trader_id)::int AS rank
           FROM (SELECT *, floor(({score}) * 10000 + 0.5) / 10000 AS trader_score
                   FROM tally) AS scored) AS ranked
- ORDER BY rank
 """
 # In one statement, so that boards which are published meanwhile are in both or in neither.
 UNUSED = """
