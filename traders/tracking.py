@@ -17,9 +17,9 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-import psycopg
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError
+from psycopg import errors
 
 from exchange.errors import BudgetClosed, ExchangeError, RateLimited, TransportError
 from exchange.info import InfoClient
@@ -38,11 +38,7 @@ UNREACHABLE_AFTER = 10
 #: A lease outlives its pass by this: what is just being recorded is not claimed by others.
 LEASE_GRACE_SECONDS = 5
 # The database refused this one transaction but is well.
-TRANSIENT = (
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-)
+TRANSIENT = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 
 
 @dataclass(frozen=True, slots=True)
