@@ -178,7 +178,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 65_536
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "hlcopy.staticfiles.HashedModulesStorage"},
 }
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
