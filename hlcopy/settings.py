@@ -48,6 +48,8 @@ INSTALLED_APPS = [
     "django_dramatiq",
     "channels",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "hlcopy",
     "traders",
     "discovery",
@@ -147,11 +149,22 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["web.access.MayRead"],
     "DEFAULT_THROTTLE_CLASSES": ["web.limits.AnonymousReads"],
+    "DEFAULT_SCHEMA_CLASS": "web.openapi.naming.NamedByPath",
     "EXCEPTION_HANDLER": "web.errors.handle",
     "URL_FORMAT_OVERRIDE": None,  # `?format=` is an unknown parameter like any other
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 
+SPECTACULAR_SETTINGS = {
+    "TITLE": "hlcopy",
+    "DESCRIPTION": "Every Hyperliquid trader's positions, ranked and live. More: docs/api.md.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_PERMISSIONS": ["web.access.MayRead"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
+    "POSTPROCESSING_HOOKS": ["web.openapi.document.complete"],
+}
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},

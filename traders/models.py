@@ -76,6 +76,13 @@ class Trader(models.Model):
             )
         ]
         indexes = [
+            # /api/v1/traders?ordering=last_tracked_at; nothing to write for a new trader.
+            models.Index(
+                "last_tracked_at",
+                "id",
+                name="trader_tracked",
+                condition=Q(last_tracked_at__isnull=False),
+            ),
             # claims.claim: most overdue first, never tracked before all others.
             models.Index(
                 F("last_tracked_at").asc(nulls_first=True),
@@ -109,6 +116,19 @@ class Ledger(models.Model):
     # The main dex's account value at its floor, null where unknown, and the index of its returns.
     account_value = amount(null=True)
     nav = amount(null=True)
+
+    class Meta:
+        """Largest accounts."""
+
+        indexes = [
+            # /api/v1/traders?ordering=account_value.
+            models.Index(
+                "account_value",
+                "trader",
+                name="ledger_account_value",
+                condition=Q(account_value__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         """Return the trader's number."""

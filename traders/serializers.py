@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -13,10 +13,13 @@ from rest_framework.request import Request
 from hlcopy.clock import from_ms
 from hlcopy.decimals import plain
 from traders.models import Position, PositionEvent
+from traders.reading import ORDERINGS
 
 MAX_LIMIT = 500
+MAX_POINTS = 500
 MAX_OFFSET = 100_000
 MAX_ID = 2**63 - 1
+EARLIEST, LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 PREFIX = re.compile(r"(0x)?[0-9a-f]{0,40}", re.ASCII)
 
 
@@ -75,12 +78,35 @@ class NoParameters(Query):
     """Where nothing can be asked."""
 
 
+class MomentField(serializers.DateTimeField):
+    """A time, ISO 8601; without a zone it is UTC."""
+
+    default_error_messages: ClassVar = dict.fromkeys(
+        ("range", "overflow"), "give a time between 2020 and 2100."
+    )
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """Return the aware time; raises ValidationError."""
+        moment: datetime = super().to_internal_value(value)
+        if not EARLIEST <= moment < LATEST:
+            self.fail("range")
+        return moment
+
+
 class TraderQuery(Query):
     """`/traders`."""
 
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, required=False)
-    offset = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, required=False)
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_LIMIT, default=100)
+    offset = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, default=0)
     search = serializers.CharField(max_length=42, required=False, allow_blank=True)
+    ordering = ChoiceField([*ORDERINGS, *(f"-{name}" for name in ORDERINGS)], default="id")
+    min_account_value = serializers.DecimalField(max_digits=38, decimal_places=18, required=False)
+    has_positions = ChoiceField(("true", "false"), required=False)
+    coin = serializers.CharField(max_length=32, required=False)
+    first_seen_from = MomentField(required=False)
+    first_seen_to = MomentField(required=False)
+    last_tracked_from = MomentField(required=False)
+    last_tracked_to = MomentField(required=False)
 
     def validate_search(self, text: str) -> str:
         """Return the beginning of an address, with 0x; raises ValidationError."""
@@ -88,6 +114,24 @@ class TraderQuery(Query):
         if not PREFIX.fullmatch(text):
             raise serializers.ValidationError("give the first hex digits of an address.")
         return text if text.startswith("0x") or not text else f"0x{text}"
+
+
+class EquityQuery(Query):
+    """`/api/v1/traders/{trader}/equity`."""
+
+    to = MomentField(required=False)
+    points = serializers.IntegerField(min_value=1, max_value=MAX_POINTS, default=MAX_POINTS)
+    dex = serializers.CharField(max_length=16, default="", allow_blank=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which Python cannot declare."""
+        return {"from": MomentField(required=False), **super().get_fields()}
+
+    def validate(self, attrs: Any) -> Any:
+        """Refuse a time that ends before it begins; raises ValidationError."""
+        if "from" in attrs and "to" in attrs and attrs["from"] >= attrs["to"]:
+            raise serializers.ValidationError({"from": "must be before `to`."})
+        return attrs
 
 
 class EventQuery(Query):
@@ -125,6 +169,16 @@ class TraderSummarySerializer(serializers.Serializer[Any]):
     first_seen_at = serializers.DateTimeField()
     last_tracked_at = serializers.DateTimeField()
     account_value = PlainDecimal()
+    open_positions = serializers.IntegerField()
+
+
+class EquitySerializer(serializers.Serializer[Any]):
+    """One point of an account's history; unknown is null."""
+
+    at = serializers.DateTimeField()
+    account_value = PlainDecimal()
+    total_notional = PlainDecimal()
+    margin_used = PlainDecimal()
     open_positions = serializers.IntegerField()
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 from django.db.models import F, QuerySet
 from django.http import Http404
-from rest_framework.pagination import Cursor, CursorPagination, LimitOffsetPagination
+from rest_framework.exceptions import APIException
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
+from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
 from traders import reading
@@ -19,6 +20,9 @@ from traders.models import EventHead, PositionEvent, Trader
 from traders.published import COLUMNS, publish
 from traders.serializers import (
     MAX_LIMIT,
+    MAX_OFFSET,
+    EquityQuery,
+    EquitySerializer,
     EventQuery,
     LogQuery,
     NoParameters,
@@ -31,17 +35,6 @@ from traders.serializers import (
 
 # A filtered reader of the log looks through at most so many events in one request.
 SCAN = 50_000
-
-
-class TraderPages(LimitOffsetPagination):
-    """Pages by limit and offset; without a search the count may be an estimate."""
-
-    default_limit = 100
-    max_limit = MAX_LIMIT
-
-    def get_count(self, queryset: Any) -> int:
-        """Count what was searched for; the whole table is only estimated when it is large."""
-        return queryset.count() if queryset.query.where else reading.number_of_traders()
 
 
 class EventPages(CursorPagination):
@@ -81,18 +74,57 @@ def filtered(query: dict[str, Any]) -> QuerySet[PositionEvent]:
     return PositionEvent.objects.filter(**wanted)
 
 
+class TooSlow(APIException):
+    """A combination of filters that looks through too many traders."""
+
+    status_code = 400
+    default_code = "too_slow"
+    default_detail = "too many traders to look through; use fewer or narrower filters"
+
+
 class TraderList(APIView):
-    """`GET /traders?limit=&offset=&search=`: everyone who was seen trading, in that order."""
+    """`GET /traders`, `/api/v1/traders`: everyone who was seen trading, in that order."""
 
     def get(self, request: Request) -> Response:
-        """Answer one page."""
-        search = checked(TraderQuery, request).get("search", "")
-        traders = Trader.objects.order_by("id").values_list("id", flat=True)
-        if search not in {"", "0x"}:
-            traders = traders.filter(address__startswith=search)
-        pages = TraderPages()
-        page = reading.summaries(pages.paginate_queryset(traders, request, self) or [])
-        return pages.get_paginated_response(TraderSummarySerializer(page, many=True).data)
+        """Answer one page; the count is unknown where counting would cost more than the page."""
+        query = checked(TraderQuery, request)
+        limit, offset = query["limit"], query["offset"]
+        found = reading.traders(query)
+        try:
+            with reading.in_time():
+                ids = list(found[offset : offset + limit + 1])
+                count = reading.count(found)
+                page = reading.summaries(ids[:limit])
+        except reading.TooSlowError as slow:
+            raise TooSlow from slow
+        url = replace_query_param(request.build_absolute_uri(), "limit", limit)
+        has_next = len(ids) > limit and offset + limit <= MAX_OFFSET
+        return Response(
+            {
+                "count": count,
+                "next": replace_query_param(url, "offset", offset + limit) if has_next else None,
+                "previous": previous_page(url, limit, offset),
+                "results": TraderSummarySerializer(page, many=True).data,
+            }
+        )
+
+
+def previous_page(url: str, limit: int, offset: int) -> str | None:
+    """Return the URL of the page before; None on the first."""
+    if offset > limit:
+        return replace_query_param(url, "offset", offset - limit)
+    return remove_query_param(url, "offset") if offset else None
+
+
+class TraderEquity(APIView):
+    """`GET /api/v1/traders/{id or address}/equity?from=&to=&points=&dex=`: for a chart."""
+
+    def get(self, request: Request, trader: str) -> Response:
+        """Answer the whole series, thinned."""
+        query = checked(EquityQuery, request)
+        points = reading.equity(find_trader(trader), query)
+        results = EquitySerializer(points, many=True).data
+        return Response({"count": len(points), "next": None, "previous": None, "results": results})
 
 
 class TraderEvents(APIView):
