@@ -22,8 +22,9 @@ class WorkerHeartbeat(dramatiq.Middleware):
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        """Begin to beat."""
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Beat before the first message is taken, and go on."""
+        _try(_beat_once)
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 

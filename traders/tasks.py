@@ -100,7 +100,7 @@ def measure_rotation() -> dict[str, object]:
     return values
 
 
-@periodic(seconds=600)
+@periodic(seconds=settings.CONFIGURATION.leaderboard_interval_seconds)
 def count_active_traders() -> dict[str, object]:
     """Store how many traders have traded within seven days."""
     values: dict[str, object] = {"active": measuring.active_traders()}

@@ -5,6 +5,7 @@ What takes longer is measured by the workers; a measurement that has grown old i
 
 from __future__ import annotations
 
+import math
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -189,9 +190,9 @@ def observe(
     configuration = settings.CONFIGURATION
     interval = configuration.tracking_interval_seconds
     accounts = _fresh(now, measured, "rotation").get("accounts")
-    passes = (
-        0 if accounts is None else accounts * STATE_WEIGHT / configuration.tracking_weight_per_pass
-    )
+    budget = configuration.hyperliquid_weight_per_minute * interval / 60
+    of_a_pass = min(configuration.tracking_weight_per_pass, budget)
+    passes = math.ceil((accounts or 0) * STATE_WEIGHT / of_a_pass)
     seen = dict(Heartbeat.objects.values_list("role").annotate(seen=Max("seen_at")))
     running = JobRun.objects.filter(job=TRACKING, state=JobRun.State.RUNNING).first()
     jobs = content["jobs"]["periodic"]
@@ -206,7 +207,7 @@ def observe(
         last_pass=_last_pass(),
         pass_began_at=running.started_at if running else None,
         rotation_oldest=content["tracking"]["rotation_seconds"]["oldest"],
-        rotation_due=None if accounts is None else max(1.0, passes) * interval,
+        rotation_due=None if accounts is None else float(max(1, passes) * interval),
         scheduler_seen_at=seen.get("scheduler"),
         worker_seen_at=seen.get("worker"),
         disk_free_bytes=free_bytes(settings.DATA_DIRECTORY),
