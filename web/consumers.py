@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from hlcopy.clock import utc_now
-from web import push
-from web.hub import Listener, hub
+from web import filters, push
+from web.hub import hub
+from web.listener import Listener
 from web.log import LogAwayError
 
 TRY_AGAIN_LATER, TOO_BIG, POLICY = 1013, 1009, 1008
@@ -18,10 +20,13 @@ CLOSE_WITHIN_SECONDS = 10
 class UpdatesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """One browser or API client on `/ws/v1/updates`."""
 
+    channel_layer_alias = None  # notices come through the hub: see `web.wakeups`
+
     async def connect(self) -> None:
         """Accept, then join the hub from where the URL says."""
         self.allowance = push.Allowance()
-        self.listener = Listener(self.send, self.abandon)
+        self.wire, self.transport = self.scope["wire"]
+        self.listener = Listener(self.write, self.force, self.is_gone)
         await self.accept()
         try:
             await hub().join(self.listener, self.scope["query_string"].decode("latin-1"))
@@ -31,17 +36,27 @@ class UpdatesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer one message of the client."""
-        if len(bytes_data or (text_data or "").encode()) > push.MAX_MESSAGE_BYTES:
+        if len(bytes_data or (text_data or "").encode()) > filters.MAX_MESSAGE_BYTES:
             await self.end(TOO_BIG)
         elif not self.allowance.take(asyncio.get_running_loop().time()):
             await self.end(POLICY)
         else:
-            try:
-                push.read(text_data or "")
-                answer = push.pong(utc_now())
-            except push.BadMessageError as refused:
-                answer = push.error(refused.code, str(refused))
-            await self.send(answer)
+            hub().ask(self.listener, self.understood(text_data or ""))
+
+    def understood(self, text: str) -> str | filters.Filter | filters.Resume:
+        """Return the answer to a message, or what the hub is to do about it."""
+        try:
+            message = filters.read(text)
+        except filters.BadMessageError as refused:
+            return push.error(refused.code, str(refused))
+        return push.pong(utc_now()) if isinstance(message, filters.Ping) else message
+
+    async def write(self, frame: str) -> None:
+        """Send one frame past the layers that look at every message; raises OSError."""
+        try:
+            await self.wire({"type": "websocket.send", "text": frame})
+        except RuntimeError as closing:  # uvicorn's word for "I have begun to close"
+            raise ConnectionResetError from closing
 
     async def end(self, code: int) -> None:
         """Stop the events, then close."""
@@ -52,9 +67,15 @@ class UpdatesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
         """Leave the hub."""
         hub().leave(self.listener)
 
-    async def abandon(self, code: int) -> None:
+    def is_gone(self) -> bool:
+        """Return whether the server has begun to close the connection."""
+        return self.transport is not None and self.transport.is_closing()
+
+    async def force(self, code: int) -> None:
         """Close a socket that takes nothing: politely if it can still hear, else by force."""
-        try:
-            await asyncio.wait_for(self.close(code), CLOSE_WITHIN_SECONDS)
-        except (TimeoutError, OSError):
-            self.scope["abort"]()
+        with suppress(OSError, RuntimeError):  # TimeoutError is an OSError
+            if not self.is_gone():
+                await asyncio.wait_for(self.close(code), CLOSE_WITHIN_SECONDS)
+                await asyncio.sleep(CLOSE_WITHIN_SECONDS)
+        if self.transport is not None:
+            self.transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,7 +49,7 @@ def gate(application: Application) -> Application:
         elif hub().sockets >= MAX_SOCKETS:
             await refuse(scope, send, 503, "too_many_sockets", "this server has no socket to spare")
         else:
-            scope["abort"] = abort_of(send)
+            scope["wire"] = send, transport_of(send)
             await with_session(scope, receive, send)
 
     return guarded
@@ -100,11 +101,10 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, message: str)
     await send({"type": "websocket.http.response.body", "body": body(code, message)})
 
 
-def abort_of(send: Send) -> Callable[[], None]:
-    """Return what cuts this connection at once, its unsent bytes thrown away.
+def transport_of(send: Send) -> asyncio.Transport | None:
+    """Return the transport of a connection, None under a server that is not uvicorn.
 
-    ASGI can only close politely, behind what a stuck client will never read; uvicorn's protocol,
-    whose method `send` is, has the transport that can.
+    ASGI can only close politely, behind what a stuck client will never read, and does not say that
+    the server has begun to close; uvicorn's protocol, whose method `send` is, has what can.
     """
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    return transport.abort if transport is not None else lambda: None
+    return getattr(getattr(send, "__self__", None), "transport", None)

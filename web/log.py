@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 from hlcopy.clock import utc_now
 from traders.published import COLUMNS, publish
 from web import push
+from web.filters import Entry
 
 ANSWER_WITHIN_SECONDS = 5
 # The epoch changes when the log begins anew (uuid), is restored elsewhere (system identifier)
@@ -64,8 +65,8 @@ class EventLog:
             raise LogAwayError("the log has no head")
         return push.LogState(*rows[0])
 
-    async def frames_after(self, cursor: int, limit: int) -> list[str]:
-        """Return the frames of the events cursor + 1, cursor + 2 and so on, at most `limit`.
+    async def entries_after(self, cursor: int, limit: int) -> list[Entry]:
+        """Return the events cursor + 1, cursor + 2 and so on, at most `limit`.
 
         Raises LogAwayError, and HoleError where event cursor + 1 is gone.
         """
@@ -73,7 +74,7 @@ class EventLog:
         if rows and rows[0][0] != cursor + 1:
             raise HoleError(f"event {cursor + 1} is gone")
         now = utc_now()
-        return [push.trade_event(publish(row), now) for row in rows]
+        return [push.entry(publish(row), now) for row in rows]
 
     async def close(self) -> None:
         """Close the connection."""

@@ -1,4 +1,4 @@
-"""The protocol of `/ws/v1/updates` without its sockets: frames, the ring, resuming (pure)."""
+"""The frames of `/ws/v1/updates`, the ring of the newest events, and resuming (pure)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,16 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from traders.published import PublishedEvent
+from web.filters import Entry, Filter, Resume
 
 MESSAGE = "hlcopy live updates: one trade_event for every change of a position"
-PING = "ping"
-MAX_MESSAGE_BYTES = 4096
 MAX_MESSAGES_PER_SECOND = 10
-ALLOWED = '{"type":"ping"}'
-
-
-class BadMessageError(Exception):
-    """A client's message that is not understood; `code` and the text go back to the client."""
-
-    def __init__(self, code: str, message: str) -> None:
-        """Keep what the client is told."""
-        self.code = code
-        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +27,30 @@ class LogState:
     oldest: int
 
 
+def entry(event: PublishedEvent, now: datetime) -> Entry:
+    """Encode one event."""
+    data = msgspec.json.encode(event).decode()
+    return Entry(
+        id=event.id,
+        frame=f'{{"type":"trade_event","data":{data},"timestamp":{_text(now)}}}',
+        data=data,
+        trader_id=event.trader_id,
+        trader_address=event.trader_address,
+        coin=event.coin,
+        kind=event.event_type,
+        notional=None if event.notional is None else Decimal(event.notional),
+    )
+
+
+def trade_events(entries: Sequence[Entry], now: datetime) -> str:
+    """Return the one frame of several events."""
+    data = ",".join([entry.data for entry in entries])
+    return f'{{"type":"trade_events","data":[{data}],"timestamp":{_text(now)}}}'
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a socket begins: its first event is `after` + 1; `reset` says why not elsewhere."""
+    """Where a socket goes on: its next event is `after` + 1; `reset` says why not elsewhere."""
 
     after: int
     reset: str | None = None
@@ -48,8 +59,7 @@ class Start:
 def start(query: str, log: LogState) -> Start:
     """Decide where a socket begins, from the query of its URL (`epoch=...&after=...`).
 
-    `reset` is `epoch` (the log was restored or begun anew), `ahead` (after is beyond the head),
-    `expired` (the log no longer holds what was missed) or `invalid`; None without a wish.
+    As `resume`, or `invalid` where `after` is no number; at the head without a wish.
     """
     wish = dict(parse_qsl(query, keep_blank_values=True, errors="replace"))
     if "after" not in wish:
@@ -57,49 +67,62 @@ def start(query: str, log: LogState) -> Start:
     after = wish["after"]
     if not (after.isascii() and after.isdigit() and len(after) <= 19):
         return Start(log.head, "invalid")
-    if wish.get("epoch") != log.epoch:
+    return resume(Resume(wish.get("epoch", ""), int(after)), log)
+
+
+def resume(wish: Resume, log: LogState) -> Start:
+    """Decide where a socket goes on that asks for what follows an event.
+
+    `reset` is `epoch` (the log was restored or begun anew), `ahead` (after is beyond the head) or
+    `expired` (the log no longer holds what was missed).
+    """
+    if wish.epoch != log.epoch:
         return Start(log.head, "epoch")
-    if int(after) > log.head:
+    if wish.after > log.head:
         return Start(log.head, "ahead")
-    if int(after) < log.oldest - 1:
+    if wish.after < log.oldest - 1:
         return Start(log.head, "expired")
-    return Start(int(after))
+    return Start(wish.after)
 
 
 class Ring:
-    """The newest events as encoded frames, shared by all sockets; ids follow one another."""
+    """The newest events, shared by all sockets; ids follow one another."""
 
     def __init__(self, size: int) -> None:
-        """Keep at least the newest `size` frames, at most twice as many."""
+        """Keep at least the newest `size` events, at most twice as many."""
         self._size = size
-        self._frames: list[str] = []
+        self._entries: list[Entry] = []
         self.head = 0
 
     def restart(self, head: int) -> None:
         """Forget everything: the next event is head + 1."""
-        self._frames.clear()
+        self._entries.clear()
         self.head = head
 
-    def extend(self, frames: Sequence[str]) -> None:
-        """Add the frames of the events head + 1, head + 2 and so on."""
-        self._frames.extend(frames)
-        self.head += len(frames)
+    def extend(self, entries: Sequence[Entry]) -> None:
+        """Add the events head + 1, head + 2 and so on."""
+        self._entries.extend(entries)
+        self.head += len(entries)
         # A slice of a list costs what it returns; cutting at twice the size makes cuts rare.
-        if len(self._frames) > 2 * self._size:
-            del self._frames[: -self._size]
+        if len(self._entries) > 2 * self._size:
+            del self._entries[: -self._size]
 
-    def after(self, cursor: int, limit: int) -> list[str] | None:
-        """Return at most `limit` frames that follow event `cursor`; None if they fell out.
+    def reaches(self, cursor: int) -> bool:
+        """Return whether every event after `cursor` is here."""
+        return self.head - cursor <= len(self._entries)
+
+    def after(self, cursor: int, limit: int) -> list[Entry] | None:
+        """Return at most `limit` events that follow event `cursor`; None if they fell out.
 
         A cursor beyond the head is that of a client which another process served: it waits.
         """
         missing = self.head - cursor
         if missing <= 0:
             return []
-        if missing > len(self._frames):
+        if missing > len(self._entries):
             return None
-        begin = len(self._frames) - missing
-        return self._frames[begin : begin + limit]
+        begin = len(self._entries) - missing
+        return self._entries[begin : begin + limit]
 
 
 class Allowance:
@@ -117,56 +140,40 @@ class Allowance:
         return True
 
 
-def read(text: str) -> str:
-    """Return the type of a client's message; raises BadMessageError for what is not understood."""
-    try:
-        message = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        raise BadMessageError(
-            "not_json", f"a message is one JSON object such as {ALLOWED}"
-        ) from None
-    kind = message.get("type") if isinstance(message, dict) else None
-    if kind != PING:
-        raise BadMessageError("unknown_type", f"only {ALLOWED} is understood")
-    return PING
-
-
-def trade_event(event: PublishedEvent, now: datetime) -> str:
-    """Return the frame of one event."""
-    return _frame({"type": "trade_event", "data": event, "timestamp": now})
-
-
 def connection(log: LogState, now: datetime) -> str:
     """Return a socket's first frame: where the log stands."""
-    return _frame(
-        {
-            "type": "connection",
-            "message": MESSAGE,
-            "timestamp": now,
-            "epoch": log.epoch,
-            "head": log.head,
-            "oldest": log.oldest,
-        }
-    )
+    return _frame({"type": "connection", "message": MESSAGE, "timestamp": now, **_state(log)})
 
 
 def reset(reason: str, log: LogState, now: datetime) -> str:
     """Return the frame that says: events are missing, read again; the next is head + 1."""
-    return _frame(
-        {
-            "type": "reset",
-            "reason": reason,
-            "epoch": log.epoch,
-            "head": log.head,
-            "oldest": log.oldest,
-            "timestamp": now,
-        }
-    )
+    return _frame({"type": "reset", "reason": reason, **_state(log), "timestamp": now})
+
+
+def resumed(after: int, log: LogState, now: datetime) -> str:
+    """Return the answer to a resume: the next event is the first that matches behind `after`."""
+    return _frame({"type": "resumed", "after": after, **_state(log), "timestamp": now})
+
+
+def subscribed(wanted: Filter, upto: int, now: datetime) -> str:
+    """Return the answer to a subscribe: from event `upto` + 1 on this filter holds."""
+    return _frame({"type": "subscribed", **wanted.published(), "upto": upto, "timestamp": now})
 
 
 def heartbeat(head: int, upto: int, now: datetime) -> str:
-    """Return the frame of every 15 s: all up to `upto` was written to this socket."""
+    """Return the frame of every 15 s: all that match up to `upto` were written to this socket."""
     return _frame({"type": "heartbeat", "head": head, "upto": upto, "timestamp": now})
+
+
+def leaderboard_updated(preset: str, updated_at: str, now: datetime) -> str:
+    """Return the frame that says: there is a new leaderboard."""
+    content = {"preset": preset, "updated_at": updated_at}
+    return _frame({"type": "leaderboard_updated", **content, "timestamp": now})
+
+
+def notice(message: str, now: datetime) -> str:
+    """Return the frame of what an operator has to say to everyone."""
+    return _frame({"type": "notice", "message": message, "timestamp": now})
 
 
 def pong(now: datetime) -> str:
@@ -179,5 +186,13 @@ def error(code: str, message: str) -> str:
     return _frame({"type": "error", "code": code, "message": message})
 
 
+def _state(log: LogState) -> dict[str, object]:
+    return {"epoch": log.epoch, "head": log.head, "oldest": log.oldest}
+
+
 def _frame(content: dict[str, object]) -> str:
     return msgspec.json.encode(content).decode()
+
+
+def _text(now: datetime) -> str:
+    return msgspec.json.encode(now).decode()

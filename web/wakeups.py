@@ -1,14 +1,22 @@
-"""Redis says that the log has grown; losing it costs a second, never an event."""
+"""What Redis tells a web process: that the log has grown (losing it costs a second), and notices.
+
+Both come over one connection for the process. A consumer with a Channels layer of its own would
+subscribe for each socket, refuse sockets while Redis is away, and never see it fall silent.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import redis.asyncio
+from channels.layers import get_channel_layer
 from django.conf import settings
 
-from hlcopy.broadcast import EVENTS_CHANNEL
+from hlcopy.broadcast import EVENTS_CHANNEL, NOTICES_CHANNEL
+from hlcopy.clock import utc_now
+from web import push
 
 logger = logging.getLogger(__name__)
 LISTEN_SECONDS = 2.0
@@ -16,8 +24,8 @@ SILENT_TURNS = 3  # 6 s without as much as the answer to a ping
 RETRY_SECONDS = 1.0
 
 
-async def wakeups(wake: asyncio.Event) -> None:
-    """Set `wake` at every message of the channel, for ever, over as many connections as it takes.
+async def wakeups(wake: asyncio.Event, tell: Callable[[str], None]) -> None:
+    """Set `wake` when the log has grown and `tell` the frame of each notice, for ever.
 
     redis-py does not see a half-open connection (redis-py#2417): we ping and count the silence.
     """
@@ -28,11 +36,11 @@ async def wakeups(wake: asyncio.Event) -> None:
         )
         try:
             async with client.pubsub() as subscription:
-                await subscription.subscribe(EVENTS_CHANNEL)
+                await subscription.subscribe(EVENTS_CHANNEL, NOTICES_CHANNEL)
                 logger.info("wakeups state=subscribed")
                 away = False
                 wake.set()  # whatever was said while nobody listened
-                await _listen(subscription, wake)
+                await _listen(subscription, wake, tell)
         except (redis.RedisError, OSError) as failure:
             if not away:
                 logger.warning("wakeups state=waiting reason=%s", type(failure).__name__)
@@ -42,7 +50,9 @@ async def wakeups(wake: asyncio.Event) -> None:
             await client.aclose()
 
 
-async def _listen(subscription: redis.asyncio.client.PubSub, wake: asyncio.Event) -> None:
+async def _listen(
+    subscription: redis.asyncio.client.PubSub, wake: asyncio.Event, tell: Callable[[str], None]
+) -> None:
     """Pass on messages until the connection fails or falls silent; raises OSError then."""
     silent = 0
     while silent < SILENT_TURNS:
@@ -52,6 +62,25 @@ async def _listen(subscription: redis.asyncio.client.PubSub, wake: asyncio.Event
             await subscription.ping()
             continue
         silent = 0
-        if message["type"] == "message":
+        if message["type"] != "message":
+            continue
+        if message["channel"] == EVENTS_CHANNEL.encode():
             wake.set()
+        elif frame := notice(message["data"]):
+            tell(frame)
     raise OSError("no answer to a ping")
+
+
+def notice(packed: bytes) -> str | None:
+    """Return the frame of a message to the group of notices, None for what is no such message."""
+    try:
+        content = get_channel_layer().deserialize(packed)
+        match content:
+            case {"type": "leaderboard_updated", "preset": str(preset), "updated_at": str(at)}:
+                return push.leaderboard_updated(preset, at, utc_now())
+            case {"type": "notice", "message": str(message)}:
+                return push.notice(message, utc_now())
+    except ValueError:
+        content = packed[:100]
+    logger.warning("wakeups ignored=%r", content)
+    return None

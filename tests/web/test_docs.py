@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from web import push
+from web import filters, push
 from web.consumers import POLICY, TOO_BIG, TRY_AGAIN_LATER
-from web.hub import STALLED
+from web.hub import DEFECT, STALLED
 from web.routing import routes
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -33,16 +33,28 @@ def test_every_url_of_the_project_is_documented():
     assert "`WebSocket /ws/v1/updates`" in TEXT
 
 
-def test_every_frame_and_close_code_is_documented():
-    frames = {"connection", "trade_event", "heartbeat", "reset", "pong", "error", "ping"}
-    source = Path(push.__file__).read_text()
-    assert set(re.findall(r'"type": "(\w+)"', source)) <= frames
-    for name in frames:
+def test_every_frame_message_and_close_code_is_documented():
+    frames = set(re.findall(r'"type": ?"(\w+)"', Path(push.__file__).read_text()))
+    asked = set(re.findall(r'kind == "(\w+)"', Path(filters.__file__).read_text()))
+    assert {"connection", "trade_event", "trade_events", "heartbeat", "subscribed"} <= frames
+    assert asked == {"ping", "subscribe", "resume"}
+    for name in frames | asked:
         assert f'"type": "{name}"' in TEXT
-    for reason in re.findall(r'Start\(log.head, "(\w+)"\)', source):
+    for reason in re.findall(r'Start\(log.head, "(\w+)"\)', Path(push.__file__).read_text()):
         assert f"`{reason}`" in TEXT
-    for code in (POLICY, TOO_BIG, TRY_AGAIN_LATER, STALLED):
+    for code in re.findall(r'BadMessageError\("(\w+)"', Path(filters.__file__).read_text()):
+        assert f"`{code}`" in TEXT
+    for part in (*filters.SUBSCRIBE, *filters.RESUME):
+        assert f'"{part}"' in TEXT
+    for code in (POLICY, TOO_BIG, TRY_AGAIN_LATER, STALLED, DEFECT):
         assert str(code) in TEXT
+
+
+def test_every_message_to_the_server_is_understood_as_documented():
+    examples = re.findall(r'```json\n({"type": "(?:subscribe|resume)",.*?)```', TEXT, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        assert filters.read(example)
 
 
 @pytest.mark.parametrize("example", re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL))

@@ -10,11 +10,15 @@ import pytest
 
 from hlcopy.broadcast import wake
 from hlcopy.clock import from_ms
-from tests.traders.book import STATE_MS
+from tests.traders.book import STATE_MS, address
 from traders.published import PublishedEvent
-from web.hub import STALLED, Hub, Listener
+from web.filters import Entry
+from web.hub import STALLED, Hub
+from web.listener import Listener
 from web.log import HoleError, LogAwayError
-from web.push import LogState, trade_event
+from web.push import LogState, entry
+
+COINS = ("BTC", "ETH")
 
 
 class Log:
@@ -31,11 +35,11 @@ class Log:
         await self._answer()
         return LogState(self.epoch, self.head, self.oldest)
 
-    async def frames_after(self, cursor: int, limit: int) -> list[str]:
+    async def entries_after(self, cursor: int, limit: int) -> list[Entry]:
         await self._answer()
         if cursor < self.oldest - 1:
             raise HoleError
-        return [frame(number) for number in range(cursor + 1, self.head + 1)[:limit]]
+        return [event(number) for number in range(cursor + 1, self.head + 1)[:limit]]
 
     async def close(self) -> None:
         pass
@@ -54,7 +58,8 @@ class Client:
         self.reads = asyncio.Event()
         self.reads.set()
         self.closed: int | None = None
-        self.listener = Listener(self._take, self._close)
+        self.gone = False
+        self.listener = Listener(self._take, self._close, lambda: self.gone)
 
     async def _take(self, text: str) -> None:
         await self.reads.wait()
@@ -64,18 +69,25 @@ class Client:
         self.closed = code
 
     def ids(self) -> list[int]:
-        return [x["data"]["id"] for x in self.frames if x["type"] == "trade_event"]
+        found = []
+        for frame in self.frames:
+            if frame["type"] == "trade_event":
+                found.append(frame["data"]["id"])
+            elif frame["type"] == "trade_events":
+                found.extend(data["id"] for data in frame["data"])
+        return found
 
     def types(self) -> list[str]:
         return [x["type"] for x in self.frames if x["type"] != "trade_event"]
 
 
-def frame(number: int) -> str:
-    event = PublishedEvent(
-        number, 1, "0x", from_ms(STATE_MS), "OPEN", "BTC", "BUY", "0", "1", None, None, "feed",
-        False, STATE_MS, {},
+def event(number: int) -> Entry:
+    """Event `number`: of trader 0, 1 or 2, in one of two coins, worth its own number."""
+    published = PublishedEvent(
+        number, number % 3, address(number % 3), from_ms(STATE_MS), "OPEN", COINS[number % 2],
+        "BUY", "0", "1", "1", str(number), "feed", False, STATE_MS, {},
     )  # fmt: skip
-    return trade_event(event, from_ms(STATE_MS))
+    return entry(published, from_ms(STATE_MS))
 
 
 async def until(condition):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.web.test_hub import event
 from web.push import (
     MAX_MESSAGES_PER_SECOND,
     Allowance,
-    BadMessageError,
     LogState,
     Ring,
-    read,
     start,
 )
 
@@ -24,7 +22,7 @@ def test_the_ring_gives_what_follows_a_cursor_or_says_that_it_cannot(batches, si
     ring, begin = Ring(size), data.draw(st.integers(0, 1000))
     ring.restart(begin)
     for batch in batches:
-        ring.extend([str(ring.head + place) for place in range(1, batch + 1)])
+        ring.extend([event(ring.head + place) for place in range(1, batch + 1)])
     assert ring.head == begin + sum(batches)
 
     cursor = data.draw(st.integers(begin, ring.head + 3))
@@ -33,7 +31,7 @@ def test_the_ring_gives_what_follows_a_cursor_or_says_that_it_cannot(batches, si
     if found is None:
         assert ring.head - cursor > size
     else:
-        assert found == [str(number) for number in range(cursor + 1, ring.head + 1)][:7]
+        assert [x.id for x in found] == list(range(cursor + 1, ring.head + 1))[:7]
 
 
 @given(st.integers(0, 10**19 - 1), st.sampled_from(["e", "other"]))
@@ -51,17 +49,6 @@ def test_a_resume_gives_all_that_was_missed_or_says_why_not(after, epoch):
 def test_no_query_makes_it_fail(query):
     assert start(query, LOG).after == LOG.head
     assert start(f"epoch=e&after={query}", LOG).after <= LOG.head
-
-
-@given(st.text(max_size=200) | st.recursive(st.none(), st.lists, max_leaves=5).map(str))
-def test_whatever_is_not_a_ping_is_refused_with_words(text):
-    with pytest.raises(BadMessageError) as refused:
-        read(text)
-    assert refused.value.code in {"not_json", "unknown_type"}
-
-
-def test_a_ping_is_understood():
-    assert read('{"type": "ping", "more": 1}') == "ping"
 
 
 @given(st.lists(st.floats(0, 5), max_size=60).map(sorted))

@@ -9,7 +9,8 @@ import websockets
 
 from tests.web.server import WebServer
 from traders.models import EventHead, PositionEvent
-from web.push import MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_SECOND
+from web.filters import MAX_MESSAGE_BYTES
+from web.push import MAX_MESSAGES_PER_SECOND
 
 CANNOT_RESUME = [
     ("?epoch={epoch}&after=99", "ahead"),
