@@ -14,7 +14,7 @@ import time
 from bench.measure import Promise, cpu_of_children
 from bench.server import durable_postgres, throwaway_valkey
 
-ALL = ("decoding", "classic", "claiming", "addresses")
+ALL = ("decoding", "classic", "appending", "admin", "claiming", "addresses")
 
 
 def main() -> int:
@@ -54,7 +54,7 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "classic" in chosen:
         print("\nthe published measures of the classic design")
         promises += importlib.import_module("bench.classic").bench()
-    if chosen & {"claiming", "addresses"}:
+    if chosen & {"admin", "claiming", "addresses"}:
         print("\nloading 1,000,000 traders ...", flush=True)
         population.load(numbers)
     if "claiming" in chosen:
@@ -63,6 +63,12 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "addresses" in chosen:
         print("\nnew addresses into a table of 1,000,000 traders")
         promises += addresses.bench(numbers, server_cpu)
+    if "appending" in chosen:
+        print("\nevents appended to the log")
+        promises += importlib.import_module("bench.appending").bench()
+    if "admin" in chosen:
+        print("\nthe admin at 1,000,000 traders, positions, events, snapshots and job runs")
+        promises += importlib.import_module("bench.admin").bench()
     return promises
 
 

@@ -15,13 +15,27 @@ from hlcopy.models import Alert, Heartbeat, JobHealth, JobRun
 
 #: Up to here rows are counted; a page further down is not looked at by anybody.
 COUNTED_ROWS = 10_000
+# Of the table, or of its partitions; below 0: never analysed.
+ESTIMATE = """
+SELECT sum(greatest(reltuples, 0))::bigint FROM pg_class
+ WHERE oid = %(table)s::regclass
+    OR oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = %(table)s::regclass)
+"""
 
 admin.site.site_header = admin.site.site_title = "hlcopy"
 admin.site.index_title = "Records"
 
 
 class EstimatingPaginator(Paginator):  # type: ignore[type-arg]  # not generic at run time
-    """Counts at most 10,000 rows; beyond, PostgreSQL's estimate of the whole table is enough."""
+    """Counts at most 10,000 rows; beyond, PostgreSQL's estimate of the whole table is enough.
+
+    There are pages for as many: to reach the last of a million rows, all before it are read.
+    """
+
+    @property
+    def num_pages(self) -> int:
+        """Return the number of pages that can be opened."""
+        return max(1, -(-min(self.count, COUNTED_ROWS) // self.per_page))
 
     @cached_property
     def count(self) -> int:
@@ -31,10 +45,7 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]  # not generic a
         if few <= COUNTED_ROWS or rows.query.where:
             return min(few, COUNTED_ROWS)
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
-                [rows.model._meta.db_table],
-            )
+            cursor.execute(ESTIMATE, {"table": rows.model._meta.db_table})
             (estimate,) = cursor.fetchone()
         return max(few, int(estimate))
 

@@ -12,17 +12,22 @@ from django.urls import reverse
 
 from hlcopy.admin import COUNTED_ROWS, EstimatingPaginator
 from hlcopy.clock import utc_now
-from hlcopy.models import JobRun
+from hlcopy.models import Alert, Heartbeat, JobHealth, JobRun
+from tests.traders.book import add_events, add_trader
 from traders.models import (
     AccountSnapshot,
     Coin,
+    EventHead,
     FeedSocket,
     Position,
     PositionEvent,
     Trader,
 )
 
-MODELS = [Trader, Position, PositionEvent, AccountSnapshot, Coin, FeedSocket, JobRun]
+MODELS = [
+    *(Trader, Position, PositionEvent, AccountSnapshot, Coin, FeedSocket),
+    *(JobRun, JobHealth, Heartbeat, Alert),
+]
 ADDRESS = f"0xab{'c' * 38}"
 
 
@@ -60,6 +65,9 @@ def records(db):
     Coin.objects.create(name="BTC", size_decimals=5, updated_at=now)
     FeedSocket.objects.create(name="host:1-ab/0", since_at=now, seen_at=now, coins=["BTC"])
     JobRun.objects.create(job="track", slot=1, sent_at=now)
+    JobHealth.objects.create(job="track", seconds=75)
+    Heartbeat.objects.create(name="host:1:2", role="web", started_at=now, seen_at=now)
+    Alert.objects.create(code="drift", since=now, detail="one")
     return trader
 
 
@@ -177,3 +185,36 @@ def test_every_model_of_ours_is_in_the_admin():
         if model.__module__.startswith(("traders", "hlcopy"))
     }
     assert registered == set(MODELS)
+
+
+def test_pages_beyond_the_counted_rows_are_not_offered(db):
+    class Many(EstimatingPaginator):
+        count = 1_000_000
+
+    assert Many([], 50).num_pages == COUNTED_ROWS / 50
+    assert EstimatingPaginator(Trader.objects.order_by("-id"), 50).num_pages == 1
+
+
+def test_the_estimate_of_a_table_in_partitions_is_theirs(db):
+    add_events(add_trader(), COUNTED_ROWS + 500)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE traders_positionevent_0")
+
+    assert EstimatingPaginator(PositionEvent.objects.all(), 50).count == COUNTED_ROWS + 500
+
+
+def test_a_beginning_that_many_share_finds_the_newest_of_each(records, admin_client):
+    EventHead.objects.update_or_create(pk=1, defaults={"head": 1})
+    traders = [add_trader(number) for number in range(1, 6)]
+    for trader in traders:
+        add_events(trader, 30)
+
+    page = admin_client.get(list_url(PositionEvent), {"q": "0x00"})
+
+    assert page.context["cl"].result_count == 150
+    newest = [event.pk for event in page.context["cl"].result_list]
+    assert newest == sorted(newest, reverse=True)
+    assert {event.trader_id for event in page.context["cl"].result_list} == {
+        traders[4].pk,
+        traders[3].pk,
+    }
