@@ -54,7 +54,7 @@ def test_every_message_to_the_server_is_understood_as_documented():
     examples = re.findall(r'```json\n({"type": "(?:subscribe|resume)",.*?)```', TEXT, re.DOTALL)
     assert len(examples) == 2
     for example in examples:
-        assert filters.read(example)
+        filters.read(example)  # raises what it would answer
 
 
 @pytest.mark.parametrize("example", re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL))
