@@ -14,7 +14,18 @@ import time
 from bench.measure import Promise, cpu_of_children
 from bench.server import durable_postgres, throwaway_valkey
 
-ALL = ("decoding", "classic", "appending", "admin", "claiming", "addresses")
+ALL = (
+    "decoding",
+    "classic",
+    "appending",
+    "admin",
+    "board",
+    "claiming",
+    "addresses",
+    "ranking",
+    "fanout",
+    "latency",
+)
 
 
 def main() -> int:
@@ -54,7 +65,10 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "classic" in chosen:
         print("\nthe published measures of the classic design")
         promises += importlib.import_module("bench.classic").bench()
-    if chosen & {"admin", "claiming", "addresses"}:
+    if "board" in chosen:
+        print("\nthe cached leaderboard over HTTP")
+        promises += importlib.import_module("bench.board").bench()
+    if chosen & {"admin", "claiming", "addresses", "ranking"}:
         print("\nloading 1,000,000 traders ...", flush=True)
         population.load(numbers)
     if "claiming" in chosen:
@@ -63,6 +77,9 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "addresses" in chosen:
         print("\nnew addresses into a table of 1,000,000 traders")
         promises += addresses.bench(numbers, server_cpu)
+    if "ranking" in chosen:
+        print("\na leaderboard of 1,000,000 traders")
+        promises += importlib.import_module("bench.ranking").bench(server_cpu)
     if "appending" in chosen:
         print("\nevents appended to the log")
         promises += importlib.import_module("bench.appending").bench()

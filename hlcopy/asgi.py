@@ -13,4 +13,4 @@ http = get_asgi_application()  # first: it loads the apps that the next import n
 from web.routing import websocket  # noqa: E402 (see above)
 from web.shortcut import Shortcut  # noqa: E402
 
-application = ProtocolTypeRouter({"http": Shortcut(http), "websocket": websocket})
+application = Shortcut(ProtocolTypeRouter({"http": http, "websocket": websocket}))

@@ -8,7 +8,7 @@ more publication, so that whoever has begun to read it can finish.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,7 +86,13 @@ SELECT child.relname
 Parameters = dict[str, Any]
 
 
-def publish(now: datetime, preset: str, weights: Mapping[str, float]) -> dict[str, Board]:
+def publish(
+    now: datetime,
+    preset: str,
+    weights: Mapping[str, float],
+    *,
+    windows: Collection[str] = tuple(WINDOWS),
+) -> dict[str, Board]:
     """Rank who was watched, for every window, and make these boards the ones that are shown.
 
     Ranked in a window is whose account the exchange has told at least once and who was seen in the
@@ -97,7 +103,7 @@ def publish(now: datetime, preset: str, weights: Mapping[str, float]) -> dict[st
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('leaderboard'))")
         cursor.execute("SET LOCAL work_mem = '128MB'")
         boards = {}
-        for window in WINDOWS:
+        for window in windows:
             board = Board(
                 preset=preset,
                 window=window,
