@@ -6,7 +6,7 @@
    renews; a message that comes twice, or while another slot of the job runs, finds nothing to take.
 3. A message that nobody took is sent again, because Redis may have lost it.
 4. A run whose lease is over has lost its worker: the slot is sent again if it is still the present
-   one. The third such death in a row puts the job in quarantine; an hour later it may try again.
+   one. The third such death in a row puts the job in quarantine, for five minutes.
 
 The truth is the row, and PostgreSQL's clock.
 """
@@ -30,7 +30,8 @@ from hlcopy.slots import slot_at
 
 logger = logging.getLogger(__name__)
 QUARANTINE_AFTER = 3
-QUARANTINE = timedelta(hours=1)
+# Short: the third death is also what tells tracking which trader it was, and it can go on then.
+QUARANTINE = timedelta(minutes=5)
 # A lease is a quarter of the period, within these.
 SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 3, 15
 # Beyond its period a run may take this long before it is ended.
