@@ -14,7 +14,7 @@ from django.db.models import Exists, Max, Min, OuterRef, QuerySet
 from psycopg.errors import QueryCanceled
 
 from hlcopy.clock import from_ms, to_ms
-from traders.models import AccountSnapshot, Ledger, Position, Trader
+from traders.models import AccountSnapshot, Ledger, Position, PositionEvent, Trader
 
 # Below this many rows they are counted, above it PostgreSQL's own estimate is near enough.
 COUNT_EXACTLY = 10_000
@@ -165,6 +165,12 @@ def number_of_traders() -> int:
         )
         (estimate,) = cursor.fetchone()
     return max(few, int(estimate))
+
+
+def oldest_event(head: int) -> int:
+    """Return the number of the first event that is kept, head + 1 where there is none."""
+    first: int | None = PositionEvent.objects.aggregate(first=Min("id"))["first"]
+    return head + 1 if first is None else first
 
 
 def complete_as_of(trader: Trader) -> datetime | None:

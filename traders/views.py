@@ -170,6 +170,8 @@ class EventLog(APIView):
         query = checked(LogQuery, request)
         after, limit = query["after"], query["limit"]
         head = EventHead.objects.values_list("head", flat=True).get(pk=1)
+        oldest = reading.oldest_event(head)
+        after = max(after, oldest - 1)
         last = min(head, after + SCAN)
         events = filtered(query).filter(id__gt=after, id__lte=last).order_by("id")
         if "trader" in query:
@@ -183,6 +185,7 @@ class EventLog(APIView):
                 "count": None,
                 "next": more if upto < head else None,
                 "previous": None,
+                "oldest": oldest,
                 "upto": upto,
                 "results": [published(row) for row in rows],
             }

@@ -6,6 +6,7 @@ import pytest
 
 from tests.traders.book import add_events, add_trader
 from traders import views
+from traders.models import PositionEvent
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +56,15 @@ def test_a_reader_beyond_the_head_is_told_where_the_head_is(client):
     answer = client.get("/api/v1/events?after=999").json()
 
     assert (ids(answer), answer["upto"], answer["next"]) == ([], 2, None)
+
+
+def test_a_reader_behind_the_oldest_event_is_told_so_and_begins_there(client):
+    add_events(add_trader(), 5)
+    PositionEvent.objects.filter(id__lte=3).delete()
+
+    behind = client.get("/api/v1/events?after=1").json()
+    assert (ids(behind), behind["oldest"], behind["upto"]) == ([4, 5], 4, 5)
+
+    PositionEvent.objects.all().delete()
+    empty = client.get("/api/v1/events").json()
+    assert (ids(empty), empty["oldest"], empty["upto"], empty["next"]) == ([], 6, 5, None)

@@ -154,7 +154,7 @@ SHAPES: dict[str, Schema] = {
         details=ANYTHING,
     ),
     "EventPage": page(ref("Event")),
-    "EventLog": page(ref("Event"), upto=WHOLE),
+    "EventLog": page(ref("Event"), oldest=WHOLE, upto=WHOLE),
     "EquityPoint": record(
         at=MOMENT,
         account_value=null_or(DECIMAL),
