@@ -98,6 +98,11 @@ class Trader(models.Model):
                 name="trader_retry",
                 condition=Q(quarantined_at__isnull=True, retry_at__isnull=False),
             ),
+            # The admin's filters: few rows, which else were looked for among all.
+            models.Index("id", name="trader_failing", condition=Q(failures__gt=0)),
+            models.Index(
+                "id", name="trader_quarantined", condition=Q(quarantined_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
