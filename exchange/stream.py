@@ -265,8 +265,11 @@ class Stream:
 
     def _lost(self, reason: str) -> None:
         self.subscriptions.disconnected()
-        log.warning("%s lost: %s", self.url, printable(reason))
-        self._show(connected=False, last_error=printable(reason))
+        told = printable(reason)
+        # An exchange that stays away is told of once, not with every attempt.
+        is_news = self.state.connected or told != self.state.last_error
+        log.log(logging.WARNING if is_news else logging.DEBUG, "%s lost: %s", self.url, told)
+        self._show(connected=False, last_error=told)
 
     def _bad_frame(self, raw: bytes, error: WireError) -> None:
         self.counts.bad_frames += 1

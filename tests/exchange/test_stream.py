@@ -114,6 +114,19 @@ async def test_it_knocks_again_when_the_handshake_is_refused():
     assert socket.counts.connects == 1
 
 
+async def test_an_exchange_that_stays_away_is_logged_once(caplog):
+    knocks: list[int] = []
+
+    def refuse(connection, _request):
+        knocks.append(1)
+        return connection.respond(502, "away")
+
+    async with exchange(obey, process_request=refuse) as url, reading(stream(url)):
+        await until(lambda: len(knocks) >= 4)
+    told = [record for record in caplog.records if "lost:" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING"]
+
+
 async def test_it_survives_a_banner_garbage_and_unknown_channels():
     async def serve(connection):
         await connection.send("Websocket connection established.")
