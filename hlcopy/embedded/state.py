@@ -68,7 +68,7 @@ def read_state(directory: Path) -> EmbeddedState | None:
     """
     try:
         stored = json.loads((directory / STATE_FILE).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
         raise ConfigurationError(

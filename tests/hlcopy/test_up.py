@@ -170,6 +170,12 @@ def test_wrong_settings_are_refused_with_every_reason(installation: Installation
     assert not installation.data.exists()
 
 
+def test_a_data_directory_that_cannot_be_made_is_named(installation: Installation) -> None:
+    refused = installation.command("up", HLCOPY_DATA="/dev/null/state")
+    assert refused.returncode == 1
+    assert "CommandError: HLCOPY_DATA: /dev/null/state: Not a directory" in refused.stderr
+
+
 def test_a_recording_that_is_not_there_is_named(installation: Installation) -> None:
     refused = installation.command("up", "--replay", "/no/such/file")
     assert refused.returncode == 1

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -46,7 +47,7 @@ class Command(BaseCommand):
     def handle(self, **options: object) -> None:
         """Run every step that is due."""
         if options["wait"]:
-            wait_for_servers()
+            wait_for_servers(self.stdout.write)
         self._migrate()
         self._collect()
         self._make_administrator()
@@ -98,19 +99,28 @@ def static_tree() -> str:
     return seen.hexdigest()
 
 
-def wait_for_servers() -> None:
-    """Wait until both servers answer; whoever starts them ends us if they never do."""
-    for attempt in (
-        lambda: psycopg.connect(settings.DATABASE_URL, connect_timeout=3).close(),
-        lambda: redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3).ping(),
+def wait_for_servers(say: Callable[[str], object], patience_seconds: float = 5) -> None:
+    """Wait until both servers answer; whoever starts them ends us if they never do.
+
+    One may be somebody's own, and away: it is named whenever patience has run out.
+    """
+    for name, attempt in (
+        ("PostgreSQL", lambda: psycopg.connect(settings.DATABASE_URL, connect_timeout=3).close()),
+        (
+            "Redis",
+            lambda: redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3).ping(),
+        ),
     ):
+        said = time.monotonic()
         while True:
             try:
                 attempt()
-            except (psycopg.OperationalError, redis.RedisError):
-                time.sleep(0.05)
-            else:
                 break
+            except (psycopg.OperationalError, redis.RedisError) as failure:
+                if time.monotonic() - said >= patience_seconds:
+                    said = time.monotonic()
+                    say(f"waiting for {name}: {' '.join(str(failure).split())}")
+                time.sleep(0.05)
 
 
 async def open_budget() -> None:

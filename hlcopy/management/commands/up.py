@@ -46,7 +46,10 @@ class Command(BaseCommand):
             port=port if isinstance(port, int) else None,
             services_only=bool(options["services_only"]),
         )
-        prepare_directory(plan.directory)
+        try:
+            prepare_directory(plan.directory)
+        except OSError as failure:
+            raise CommandError(f"HLCOPY_DATA: {plan.directory}: {failure.strerror}") from None
         lock = take_lock(plan.directory)
         if lock is None:
             raise CommandError(_already_running(plan))
