@@ -26,6 +26,13 @@ ALL = (
     "fanout",
     "latency",
 )
+#: Needs no other rows than its own.
+ON_ITS_OWN = {
+    "classic": "the published measures of the classic design",
+    "board": "the cached leaderboard over HTTP",
+    "fanout": "events to browsers",
+    "latency": "from commit to browser",
+}
 
 
 def main() -> int:
@@ -62,12 +69,10 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "decoding" in chosen:
         print("\nframes to trades and traders")
         promises += decoding.bench(numbers)
-    if "classic" in chosen:
-        print("\nthe published measures of the classic design")
-        promises += importlib.import_module("bench.classic").bench()
-    if "board" in chosen:
-        print("\nthe cached leaderboard over HTTP")
-        promises += importlib.import_module("bench.board").bench()
+    for name, title in ON_ITS_OWN.items():
+        if name in chosen:
+            print(f"\n{title}")
+            promises += importlib.import_module(f"bench.{name}").bench()
     if chosen & {"admin", "claiming", "addresses", "ranking"}:
         print("\nloading 1,000,000 traders ...", flush=True)
         population.load(numbers)
