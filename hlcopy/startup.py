@@ -36,7 +36,7 @@ DEMO_SETTINGS = {
     "TRACKING_INTERVAL_SECONDS": "5",
     "TRACKING_BATCH_SIZE": "45",
     "TRACKING_WEIGHT_PER_PASS": "90",
-    "LEADERBOARD_INTERVAL_SECONDS": "30",
+    "LEADERBOARD_INTERVAL_SECONDS": "10",
 }
 # The exchange counts 60 s; the rest covers the last stamp's age and a worker that ended slowly.
 NOTHING_SPENT_AFTER_SECONDS = 80

@@ -13,6 +13,7 @@ from hlcopy.decimals import plain
 from leaderboard.metrics import METRICS, WINDOWS
 from leaderboard.models import Board
 from leaderboard.reading import SORTABLE, Ranked, Selection
+from leaderboard.scoring import shares
 from traders.serializers import MAX_LIMIT, MAX_OFFSET, ChoiceField, Query
 
 #: Metrics that can be asked for with `min_<name>` and `max_<name>`.
@@ -108,14 +109,17 @@ def explained(component: Any) -> dict[str, str | None]:
     }
 
 
+def told_weights(weights: dict[str, float]) -> dict[str, str]:
+    """Return the weights as they were set, in the order of the components."""
+    return {name: plain_float(weights[name], 9) for name in shares(weights)}
+
+
 def head(preset: str, window: str, board: Board | None) -> dict[str, Any]:
     """Return what is the same for all rows of a board; null before the first ranking."""
     return {
         "preset": preset,
         "window": window,
-        "weights": {name: plain_float(weight, 9) for name, weight in board.weights.items()}
-        if board
-        else None,
+        "weights": told_weights(board.weights) if board else None,
         "weights_hash": board.weights_hash if board else None,
         "updated_at": board.updated_at if board else None,
         "generation": board.pk if board else None,

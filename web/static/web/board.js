@@ -15,7 +15,13 @@ const NAMES = {
 };
 
 const percent = (text) => `${(Number(text) * 100).toFixed(1)} %`;
-const days = (text) => (Number(text) < 1 ? `${(Number(text) * 24).toFixed(1)} h` : `${Number(text).toFixed(1)} d`);
+
+function days(text) {
+  const value = Number(text);
+  if (value >= 1) return `${value.toFixed(1)} d`;
+  return value * 24 >= 1 ? `${(value * 24).toFixed(1)} h` : `${Math.floor(value * 1440)} min`;
+}
+
 const SHOW = {
   win_rate: percent,
   max_drawdown: percent,
