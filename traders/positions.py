@@ -21,15 +21,21 @@ ZERO = Decimal(0)
 # Products of two columns of 38 digits, their sum, and a quotient of 18 decimals: nothing is cut.
 _EXACT = Context(prec=100)
 _PRICE_STEP = Decimal("1E-18")
+#: By so much an implied price may lie outside the mark prices of the two snapshots.
+BELIEVED_BEYOND_MARKS = Decimal("0.05")
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A trader's net holding of one coin; size 0 is flat, and then the entry price is 0 too."""
+    """A trader's net holding of one coin; size 0 is flat, and then the entry price is 0 too.
+
+    `mark_price` is the exchange's valuation where a snapshot told it; nothing follows from it.
+    """
 
     coin: str
     size: Decimal = ZERO
     entry_price: Decimal = ZERO
+    mark_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,8 @@ def diff(before: Mapping[str, Position], after: Mapping[str, Position]) -> tuple
 
     A coin that is absent is flat. What happened in between is not known, so a change has a price
     only where the entry prices imply one: an OPEN has its entry price, an INCREASE the average of
-    what was added, unless the result shows that more than adding has happened (not above zero).
+    what was added, unless the result shows that more than adding has happened: one that lies far
+    from the mark prices of both states was never traded at.
     """
     changes: list[Change] = []
     for coin in sorted(before.keys() | after.keys()):
@@ -115,7 +122,10 @@ def _implied_price(old: Position, new: Position, step: tuple[Decimal, Decimal]) 
         _EXACT.multiply(new.size, new.entry_price), _EXACT.multiply(old.size, old.entry_price)
     )
     price = _price(paid, _EXACT.subtract(new.size, old.size))
-    return price if price > 0 else None
+    marks = [mark for mark in (old.mark_price, new.mark_price) if mark is not None]
+    lowest = min(marks, default=price) * (1 - BELIEVED_BEYOND_MARKS)
+    highest = max(marks, default=price) * (1 + BELIEVED_BEYOND_MARKS)
+    return price if price > 0 and lowest <= price <= highest else None
 
 
 def _price(paid: Decimal, size: Decimal) -> Decimal:

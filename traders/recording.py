@@ -219,7 +219,10 @@ class _Book:
 
 
 def _sizes(rows: Mapping[str, Position]) -> dict[str, positions.Position]:
-    return {coin: positions.Position(coin, row.size, row.entry_price) for coin, row in rows.items()}
+    return {
+        coin: positions.Position(coin, row.size, row.entry_price, row.mark_price)
+        for coin, row in rows.items()
+    }
 
 
 def _row(trader_id: int, dex: str, held: PositionState, size: Decimal, time_ms: int) -> Position:

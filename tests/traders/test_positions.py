@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
@@ -123,6 +124,22 @@ def test_an_increase_has_no_price_where_the_entry_prices_contradict_mere_adding(
     [added] = diff({"BTC": held("3", "100")}, {"BTC": held("4", "50")})
 
     assert added == change("INCREASE", "BUY", "3", "4", None)
+
+
+@pytest.mark.parametrize(("mark", "price"), [(None, 155), (150, 155), (110, None), (170, None)])
+def test_an_increase_has_no_price_that_was_never_traded_at(mark, price):
+    # 10 bought and 9 of the 20 sold at 110: the entry prices alone would say 1 bought at 155.
+    marked = Decimal(mark) if mark else None
+    before = replace(held("10", "100"), mark_price=marked)
+    after = replace(held("11", "105"), mark_price=marked)
+    [added] = diff({"BTC": before}, {"BTC": after})
+    assert (added.kind, added.price) == ("INCREASE", price)
+
+
+def test_a_price_between_two_distant_marks_is_believed():
+    before = replace(held("10", "100"), mark_price=Decimal(90))
+    [added] = diff({"BTC": before}, {"BTC": replace(held("11", "105"), mark_price=Decimal(180))})
+    assert added.price == 155
 
 
 def test_a_decrease_and_a_new_entry_price_alone_have_no_price():

@@ -42,7 +42,12 @@ def test_a_later_snapshot_makes_an_event_of_every_difference(trader):
     record(
         trader,
         state(T, held("BTC", "2", "100"), held("ETH", "-3"), held("ARB", "5")),
-        state(T + 1, held("BTC", "3", "110"), held("ETH", "2", "90"), held("ARB", "4")),
+        state(
+            T + 1,
+            held("BTC", "3", "110", notional=Decimal(390)),
+            held("ETH", "2", "90"),
+            held("ARB", "4"),
+        ),
     )
 
     assert events() == [
