@@ -150,6 +150,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["web.access.MayRead"],
     "DEFAULT_THROTTLE_CLASSES": ["web.limits.AnonymousReads"],
     "DEFAULT_SCHEMA_CLASS": "web.openapi.naming.NamedByPath",
+    "DEFAULT_METADATA_CLASS": None,  # OPTIONS is a method like any other; the document is OpenAPI
     "EXCEPTION_HANDLER": "web.errors.handle",
     "URL_FORMAT_OVERRIDE": None,  # `?format=` is an unknown parameter like any other
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -160,9 +161,6 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Every Hyperliquid trader's positions, ranked and live. More: docs/api.md.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
-    "SERVE_PERMISSIONS": ["web.access.MayRead"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
     "POSTPROCESSING_HOOKS": ["web.openapi.document.complete"],
 }
 AUTH_PASSWORD_VALIDATORS = [

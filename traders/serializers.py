@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -20,6 +21,8 @@ MAX_POINTS = 500
 MAX_OFFSET = 100_000
 MAX_ID = 2**63 - 1
 EARLIEST, LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+# A trader's number or address, as JSON Schema.
+TRADER = {"type": "string", "pattern": "^([0-9]{1,18}|0[xX][0-9a-fA-F]{40})$"}
 PREFIX = re.compile(r"(0x)?[0-9a-f]{0,40}", re.ASCII)
 
 
@@ -37,8 +40,14 @@ class Query(serializers.Serializer[Any]):
 
 
 def checked(query: type[Query], request: Request) -> dict[str, Any]:
-    """Return the request's parameters, checked; raises ValidationError (400)."""
-    serializer = query(data=request.query_params)
+    """Return the request's parameters, checked; raises ValidationError (400).
+
+    A plain dict: of a form DRF would take an empty value for none, and "no filter" is no answer.
+    """
+    for name, given in request.query_params.lists():
+        if len(given) > 1:
+            raise serializers.ValidationError({name[:40]: "give it once."})
+    serializer = query(data=request.query_params.dict())
     serializer.is_valid(raise_exception=True)
     values: dict[str, Any] = serializer.validated_data
     return values
@@ -54,6 +63,7 @@ class ChoiceField(serializers.ChoiceField):
         super().fail(key, **details, allowed=", ".join(str(choice) for choice in self.choices))
 
 
+@extend_schema_field(TRADER)
 class TraderField(serializers.CharField):
     """A trader's number or address."""
 

@@ -17,8 +17,11 @@ from django.views.decorators.csrf import csrf_exempt
 
 from web import errors, limits, tokens
 from web.access import LOG_IN_FIRST
+from web.headers import POLICY
 from web.health import Readiness
 
+#: The style sheet of Swagger UI has pictures inside.
+DOCS_POLICY = f"{POLICY}; img-src 'self' data:"
 HTML, JSON = "text/html", "application/json"
 ROOT = {
     "message": "hlcopy is running: every Hyperliquid trader's positions, live",
@@ -87,6 +90,15 @@ async def root(request: HttpRequest) -> HttpResponse:
     else:
         response = HttpResponse(msgspec.json.encode(ROOT), content_type=JSON)
     response["Vary"] = "Accept"
+    return response
+
+
+@reading
+@for_readers
+async def api_docs(request: HttpRequest) -> HttpResponse:
+    """`GET /api/docs`: the routes, to try them (Swagger UI)."""
+    response = await page(request, "web/api_docs.html", {})
+    response["Content-Security-Policy"] = DOCS_POLICY
     return response
 
 

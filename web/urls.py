@@ -15,6 +15,6 @@ urlpatterns = [
     path("api/v1/cache/clear", clearing.ClearCache.as_view(), name="cache-clear"),
     path("metrics", monitoring.Metrics.as_view(), name="metrics"),
     path("api/schema", document.Document.as_view(), name="schema"),
-    path("api/docs", document.Docs.as_view(), name="docs"),
+    path("api/docs", pages.api_docs, name="api-docs"),
     path("traders/<str:address>", pages.trader, name="trader-page"),
 ]

@@ -39,6 +39,22 @@ def test_an_unknown_parameter_is_refused_and_the_known_are_named(client, path):
     assert client.get(f"{path}?format=xml").status_code == 400
 
 
+@pytest.mark.parametrize("query", ["kind=", "coin=", "trader=", "limit=", "kind=OPEN&kind=CLOSE"])
+def test_a_parameter_that_is_empty_or_given_twice_is_no_missing_filter(client, query):
+    response = client.get(f"/api/v1/events?{query}")
+
+    assert response.status_code == 400
+    assert error(response)["message"].startswith(query.partition("=")[0])
+
+
+@pytest.mark.parametrize("path", [*LISTS, "/api/schema", "/api/docs"])
+def test_a_method_that_asks_what_is_possible_is_refused_like_any_other(client, path):
+    response = client.options(path)
+
+    assert response.status_code == 405
+    assert error(response)["code"] == "method_not_allowed"
+
+
 def test_a_refusal_names_what_is_allowed(client):
     response = client.get("/api/v1/events?kind=SELL")
     assert error(response) == {

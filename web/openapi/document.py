@@ -1,4 +1,4 @@
-"""The document put together, and the two routes that show it."""
+"""The document put together, and the route that shows it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Any
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from traders.serializers import NoParameters, checked
-from web.headers import POLICY
 from web.openapi.examples import examples, without_names
 from web.openapi.routes import PARAMETERS, PLAIN_ROUTES
 from web.openapi.shapes import ANYTHING, SHAPES, Schema, like, ref
@@ -32,8 +30,6 @@ REFUSALS = {
 }
 #: Their shape is that of their example: they grow with every part of the product.
 SHAPED_BY_EXAMPLE = {"Ready": "/health/ready", "Stats": "/api/v1/stats"}
-#: The style sheet of Swagger UI has pictures inside.
-DOCS_POLICY = f"{POLICY}; img-src 'self' data:"
 
 
 class Document(APIView):
@@ -44,20 +40,6 @@ class Document(APIView):
         """Answer the document, which is the same for everybody."""
         checked(NoParameters, request)
         return Response(document())
-
-
-class Docs(SpectacularSwaggerSplitView):
-    """`GET /api/docs`: the document as a page to try the routes on."""
-
-    url_name = "schema"
-    template_name = "web/api_docs.html"
-
-    @extend_schema(exclude=True)
-    def get(self, request: Request) -> Response:
-        """Answer the page, or its script."""
-        response: Response = super().get(request)  # type: ignore[no-untyped-call]
-        response["Content-Security-Policy"] = DOCS_POLICY
-        return response
 
 
 @cache

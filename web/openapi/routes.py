@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from leaderboard.serializers import BoardQuery, Preset
 from leaderboard.views import Leaderboard, LegacyLeaderboard, ScoredTrader, TraderMetrics
-from traders.serializers import EquityQuery, EventQuery, LogQuery, Query, TraderQuery
+from traders.serializers import TRADER, EquityQuery, EventQuery, LogQuery, Query, TraderQuery
 from traders.views import EventLog, TraderEquity, TraderEvents, TraderList
 from web.clearing import ClearCache
 from web.monitoring import Metrics, Stats
@@ -48,7 +48,7 @@ PARAMETERS = {
     for name in ("total_volume_usd", "closed_trips", "account_age_days", "win_rate")
     for end, words in (("min", "at least"), ("max", "at most"))
 }
-TRADER = OpenApiParameter("trader", str, OpenApiParameter.PATH)
+OF_TRADER = OpenApiParameter("trader", TRADER, OpenApiParameter.PATH)
 PROMETHEUS = {(200, "text/plain"): TEXT}
 
 
@@ -63,7 +63,7 @@ def describe(
 ) -> None:
     """Say what a view takes and gives; `gives` is the name of a shape, or responses."""
     responses = {200: ref(gives)} if isinstance(gives, str) else gives
-    parameters: list[OpenApiParameter | type[Query]] = [TRADER] if of_trader else []
+    parameters: list[OpenApiParameter | type[Query]] = [OF_TRADER] if of_trader else []
     if query:
         parameters.append(query)
     told = extend_schema(
