@@ -20,7 +20,7 @@ WEIGHTS = {
     "risk_ratio": 0.15,
     "account_age_days": 0.1,
 }
-_numbers = count(1)
+_numbers = count(1_000_000)  # no other fixture adds these
 
 
 def add_ranked(*, age_days: float = 10, tracked: bool = True, **values: Any) -> Trader:
@@ -79,7 +79,7 @@ def publish(weights: dict[str, float] | None = None) -> dict[str, Board]:
     return ranking.publish(NOW, "classic", weights or WEIGHTS)
 
 
-def row(board: Board, trader: Trader) -> LeaderboardMetric:
+def row(board: Board, trader: Trader | int) -> LeaderboardMetric:
     """Return the trader's row of a board."""
     return LeaderboardMetric.objects.get(board=board, trader=trader)
 
