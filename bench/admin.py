@@ -58,6 +58,7 @@ def load() -> None:
     for log in (EVENTS, SNAPSHOTS):
         make_room(log, 1, 2 * TRADERS)
     with connection.cursor() as cursor:
+        cursor.execute("UPDATE traders_eventhead SET head = %s", [TRADERS])
         for table, statement in ROWS.items():
             cursor.execute(statement, {"rows": TRADERS, "first": first, "maker": maker})
             cursor.execute(f"VACUUM ANALYZE {table}")

@@ -26,22 +26,26 @@ SELECT trader_id FROM traders_traderday
  ORDER BY trader_id LIMIT %s
 """
 # Into the newest of the old rows. What cannot be added up is the drawdown: it is that of
-# `leaderboard.ranking` over these days, which reads it from the folded row.
+# `leaderboard.ranking` over these days, which reads it from the folded row. Where the equity of one
+# day is unknown, so is what was earned in all of them: then the row has none to begin with.
 FOLD = """
 WITH old AS MATERIALIZED (
     SELECT * FROM traders_traderday WHERE trader_id = ANY(%s) AND day < %s
      ORDER BY trader_id, day FOR UPDATE
 ), falling AS (
-    SELECT *, coalesce(max(nav_max) OVER earlier, nav_open) AS peak FROM old
-    WINDOW earlier AS (PARTITION BY trader_id ORDER BY day
-                       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    SELECT *, coalesce(max(nav_max) OVER earlier, nav_open) AS peak,
+           equity_close - coalesce(lag(equity_close) OVER in_order, equity_open) IS NOT NULL
+               AS told
+      FROM old
+    WINDOW in_order AS (PARTITION BY trader_id ORDER BY day),
+           earlier AS (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), sums AS (
     SELECT trader_id, max(day) AS day, least(min(folded_since), min(day)) AS folded_since,
            sum(volume_usd) AS volume_usd, sum(events) AS events, sum(closed) AS closed,
            sum(wins) AS wins, sum(losses) AS losses, sum(gross_profit) AS gross_profit,
            sum(gross_loss) AS gross_loss, sum(realised_gross) AS realised_gross,
            sum(fees) AS fees, sum(net_flow) AS net_flow, sum(snapshots) AS snapshots,
-           (array_agg(equity_open ORDER BY day) FILTER (WHERE equity_open IS NOT NULL))[1]
+           CASE WHEN bool_and(told) THEN (array_agg(equity_open ORDER BY day))[1] END
                AS equity_open,
            (array_agg(equity_close ORDER BY day DESC) FILTER (WHERE equity_close IS NOT NULL))[1]
                AS equity_close,

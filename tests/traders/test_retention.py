@@ -24,13 +24,16 @@ SUMS = (
 )
 
 
-def lived(numbers: random.Random, trader, days_ago) -> None:
-    """Give the trader these days: every sum, an equity and an index that goes up and down."""
+def lived(numbers: random.Random, trader, days_ago, *, unknown: float = 0) -> None:
+    """Give the trader these days: every sum, an equity and an index that goes up and down.
+
+    `unknown` is the share of days on which no equity was told.
+    """
     index = Decimal(1)
     for ago in sorted(days_ago, reverse=True):
         sums: dict[str, object] = {name: numbers.randrange(1, 9) for name in SUMS}
         sums["volume_usd"] = Decimal(numbers.randrange(1, 10**12)) / 10**6
-        if numbers.random() < 0.2:  # nothing but events
+        if numbers.random() < unknown:
             add_day(trader, ago, **sums)
             continue
         points = [index]
@@ -69,9 +72,12 @@ def test_no_metric_of_any_window_changes_when_old_days_are_folded():
     for trader in traders:
         recent = numbers.sample(range(DAYS_KEPT + 1), 9)
         past = numbers.sample(range(DAYS_KEPT + 1, 300), numbers.randrange(1, 30))
-        lived(numbers, trader, [*recent, *past])
+        lived(numbers, trader, [*recent, *past], unknown=numbers.choice([0, 0.01, 0.2]))
         add_trip(trader, numbers.uniform(-5, 5), days_ago=200)
     before = metrics_of(publish())
+
+    earned = [before["all", trader.pk, "net_pnl"] for trader in traders]
+    assert {value is None for value in earned} == {True, False}
 
     # As time went by: some days were old yesterday, some are only now.
     first = fold_days(TODAY - timedelta(days=100))
@@ -100,11 +106,10 @@ def test_a_folded_row_has_the_sums_extremes_first_and_last_of_its_days():
         assert getattr(folded, name) == sum(day[name] for day in old)
     for extreme, function in (("min", min), ("max", max)):
         for name in (f"equity_{extreme}", f"nav_{extreme}"):
-            assert getattr(folded, name) == function(day[name] for day in old if day[name])
+            assert getattr(folded, name) == function(day[name] for day in old)
     for kind in ("equity", "nav"):
-        known = [day for day in old if day[f"{kind}_open"]]
-        assert getattr(folded, f"{kind}_open") == known[0][f"{kind}_open"]
-        assert getattr(folded, f"{kind}_close") == known[-1][f"{kind}_close"]
+        assert getattr(folded, f"{kind}_open") == old[0][f"{kind}_open"]
+        assert getattr(folded, f"{kind}_close") == old[-1][f"{kind}_close"]
 
 
 def test_unknown_stays_unknown():

@@ -27,7 +27,10 @@ CREATE INDEX event_of_trader ON traders_positionevent (trader_id, id DESC);
 def partition(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Make the table the first partition of its successor."""
     with schema_editor.connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(max(head), 0) / 1000000 FROM traders_eventhead")
+        cursor.execute(
+            "SELECT coalesce(greatest((SELECT max(head) FROM traders_eventhead),"
+            " (SELECT max(id) FROM traders_positionevent)), 0) / 1000000"
+        )
         (number,) = cursor.fetchone()
     schema_editor.execute(
         INTO_PARTITIONS.format(
