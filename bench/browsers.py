@@ -2,7 +2,7 @@
 
 `python -m bench.browsers URL COUNT [MESSAGE]` opens them, sends each MESSAGE, prints `ready`, and
 obeys its standard input: `count WANTED SECONDS` prints how many events came within that time;
-`times SECONDS` prints when each came (JSON: number of the event to monotonic times).
+`times WANTED SECONDS` prints when each came (JSON: number of the event to monotonic times).
 With the environment variable STUCK nothing is ever read.
 """
 
@@ -74,16 +74,19 @@ class Browsers:
                 self.tails[number] = data[1 - len(TOKEN) :]
         return seen
 
-    def times(self, seconds: float) -> dict[int, list[float]]:
-        """Read for so long, and note when each event came."""
+    def times(self, wanted: int, seconds: float) -> dict[int, list[float]]:
+        """Read until so many events came, and note when each did."""
         found: dict[int, list[float]] = {}
-        give_up_at = time.monotonic() + seconds
-        while time.monotonic() < give_up_at:
+        seen, give_up_at = 0, time.monotonic() + seconds
+        while seen < wanted and time.monotonic() < give_up_at:
             for number, _ in self.poll.poll(0.1):
-                data = self.read(number)
+                data = self.tails[number] + self.read(number)
                 now = time.monotonic()
-                for event in NUMBER.findall(data):
-                    found.setdefault(int(event), []).append(now)
+                rest = 0
+                for event in NUMBER.finditer(data):
+                    found.setdefault(int(event[1]), []).append(now)
+                    seen, rest = seen + 1, event.end()
+                self.tails[number] = data[max(rest, len(data) - 30) :]
         return found
 
     def read(self, number: int) -> bytes:
@@ -107,7 +110,7 @@ def main() -> None:
         if word == "count":
             print(browsers.count(int(numbers[0]), float(numbers[1])), flush=True)
         else:
-            print(json.dumps(browsers.times(float(numbers[0]))), flush=True)
+            print(json.dumps(browsers.times(int(numbers[0]), float(numbers[1]))), flush=True)
 
 
 if __name__ == "__main__":

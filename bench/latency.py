@@ -18,10 +18,10 @@ def bench() -> list[Promise]:
     EventHead.objects.get_or_create(pk=1)
     committed: dict[int, float] = {}
     with web(OURS) as server, browsers(server.url, SOCKETS) as clients:
+        clients.say(f"count {SOCKETS} 20")
         commit(1)
-        time.sleep(2)
-        clients.say(f"times {SECONDS + 2}")
-        time.sleep(0.5)
+        clients.answer()
+        clients.say(f"times {SECONDS * EVENTS_PER_SECOND * SOCKETS} {3 * SECONDS}")
         cpu, began_at = server.cpu_seconds(), time.monotonic()
         for number in range(SECONDS * EVENTS_PER_SECOND):
             time.sleep(max(0.0, began_at + number / EVENTS_PER_SECOND - time.monotonic()))
