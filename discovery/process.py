@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 REPORT_SECONDS = 0.8
 SPACING_SECONDS = 0.1
 COIN_LIST_SECONDS = 60
+CHOOSE_SECONDS = 2
 #: Without PostgreSQL the sockets subscribe all the same.
 ASK_SECONDS = 3
 HOUSEKEEPING_SECONDS = 600
@@ -139,8 +140,7 @@ class Discovery:
     async def _choose(self) -> None:
         """Subscribe to what is listed, again at every piece of news."""
         skipped: dict[str, str] = {}
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), ASK_SECONDS)
+        await for_at_most(ASK_SECONDS, self._asked)
         while True:
             choice = self._plan.choose(time.monotonic())
             news = choice.skipped.items() - skipped.items()
@@ -155,8 +155,7 @@ class Discovery:
             for feed in self.sockets:
                 await feed.carry(choice.coins, self._plan.dexes)
             self._news.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), timeout=2)
+            await for_at_most(CHOOSE_SECONDS, self._news)
 
     async def _list_coins(self) -> None:
         """Read PostgreSQL's list of coins now and then; without it `allMids` speaks alone."""
@@ -184,9 +183,7 @@ class Discovery:
                 failing = True
             # A change of state is written at once, a flood of them ten times a second.
             await asyncio.sleep(SPACING_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                rest = begun + REPORT_SECONDS - time.monotonic()
-                await asyncio.wait_for(self._changed.wait(), max(0.0, rest))
+            await for_at_most(begun + REPORT_SECONDS - time.monotonic(), self._changed)
             self._changed.clear()
 
     async def _tend(self) -> None:
@@ -213,6 +210,13 @@ class Discovery:
             "stopped trades=%d new_traders=%d unsaved=%d",
             *(self.writer.committed, self.writer.new_traders, len(self.queue)),
         )
+
+
+async def for_at_most(seconds: float, event: asyncio.Event) -> None:
+    """Wait for the event; not `wait_for`, which before Python 3.12 can swallow a cancellation."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
 
 
 def _listed_coins() -> list[tuple[str, bool]]:

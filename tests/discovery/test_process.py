@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from discovery.process import for_at_most
 from discovery.status import StatusLine
 from exchange.liveness import Patience
 from hlcopy.clock import utc_now
@@ -171,3 +174,22 @@ def test_the_status_line_tells_where_it_stands(transactional_db, sim):
 
     assert lines[0].startswith("discovery: 2/2 sockets, 2/2 coins, ")
     assert f"{traders} new traders" in lines[0]
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_wait_that_comes_true_while_it_is_cancelled_stays_cancelled(turns):
+    event = asyncio.Event()
+
+    async def work():
+        while True:
+            await for_at_most(60, event)
+            event.clear()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    event.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert done, "the cancellation was swallowed"
