@@ -64,8 +64,9 @@ def test_a_part_of_the_time_is_told(client, trader):
 def test_only_what_was_believed_is_told_and_each_dex_for_itself(client, trader):
     AccountSnapshot.objects.filter(account_value=9).update(applied=False)
     add_snapshot(trader, "77", dex="xyz")
+    AccountSnapshot.objects.filter(account_value=5).update(applied=False)
 
-    assert values(client, trader, points=1) == ["8"]
+    assert values(client, trader) == ["0", "1", "2", None, "4", "6", "7", "8"]
     assert values(client, trader, dex="xyz") == ["77"]
     assert values(client, add_trader(2)) == []
 
