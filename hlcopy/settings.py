@@ -204,5 +204,10 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     # httpx logs every request with its URL at INFO; a pass makes hundreds.
-    "loggers": {"httpx": {"level": "WARNING"}, "websockets": {"level": "WARNING"}},
+    # A foreign Host is a stranger's doing: answered with 400, and no traceback for each.
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "websockets": {"level": "WARNING"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }
