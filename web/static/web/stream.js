@@ -65,8 +65,8 @@ export class Stream {
   }
 }
 
-/** Show what the log already holds, then everything new of `updates` that `wanted` lets pass. */
-export function follow(updates, stream, history, wanted = () => true) {
+/** Show what the log already holds, then everything new of `updates`. */
+export function follow(updates, stream, history) {
   let early = [];
   let loading = true;
   const load = async (log) => {
@@ -90,7 +90,6 @@ export function follow(updates, stream, history, wanted = () => true) {
     load(frame.detail);
   });
   updates.addEventListener("trade_event", ({ detail }) => {
-    if (!wanted(detail)) return;
     if (loading) early.push(detail);
     else stream.add([detail]);
   });

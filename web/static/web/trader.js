@@ -60,12 +60,11 @@ function row(position) {
   return made;
 }
 
-const updates = new Updates();
+const updates = new Updates({ traders: [address] });
 const stream = new Stream(document.querySelector("#stream"), { showsTrader: false });
-const isTheirs = (event) => event.trader_address === address;
 const history = async () => (await read(`/traders/${address}/events?limit=100`)).results.reverse();
-follow(updates, stream, history, isTheirs);
+follow(updates, stream, history);
 watchStatus(document.querySelector("#status"), updates);
 updates.start();
 const refresh = repeat(REFRESH_SECONDS, show);
-updates.addEventListener("trade_event", ({ detail }) => isTheirs(detail) && refresh());
+updates.addEventListener("trade_event", refresh);

@@ -1,18 +1,25 @@
 // The WebSocket client of every page: one connection, resumed by epoch and number until it is whole.
 //
+// Each connection subscribes and then resumes, so that filter and place hold from the same answer on:
+// whatever comes before it is passed over.
+//
 // Events it dispatches: "state" (see `state`), "connection" and "reset" (detail: the server's frame;
 // after a reset whatever is shown must be read again), "trade_event" (detail: the event),
-// "leaderboard_updated" (a new board).
+// "leaderboard_updated" (a new board) and "notice".
 
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
 const HEALTHY_AFTER_MS = 10_000; // only then does the next failure begin with a short delay again
 const SILENT_AFTER_MS = 35_000; // two heartbeats of 15 s missed
 const STALE_AFTER_MS = 10_000;
+const OF_EVERYONE = ["leaderboard_updated", "notice"];
 
 export class Updates extends EventTarget {
   #url;
+  #wanted;
+  #getsAll;
   #socket = null;
+  #answered = false; // the resume of this connection
   #epoch = null;
   #after = null;
   #failures = 0;
@@ -26,13 +33,16 @@ export class Updates extends EventTarget {
   /** When the page was last known to be up to date (a Date), null before the first connection. */
   liveAt = null;
 
-  constructor(path = "/ws/v1/updates") {
+  /** `filter`: parts of the server's `subscribe`, such as `{ coins: ["BTC"] }`; none is everything. */
+  constructor(filter = {}) {
     super();
-    this.#url = new URL(path, location.href);
+    this.#wanted = { ...filter, batch: true };
+    this.#getsAll = Object.keys(filter).length === 0;
+    this.#url = new URL("/ws/v1/updates", location.href);
     this.#url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   }
 
-  /** The number of the newest event that was dispatched, null before the first connection. */
+  /** Everything wanted up to this number was dispatched; null before the first connection. */
   get after() {
     return this.#after;
   }
@@ -47,10 +57,7 @@ export class Updates extends EventTarget {
   #connect() {
     clearTimeout(this.#retry);
     this.#retry = 0;
-    if (this.#epoch !== null) {
-      this.#url.searchParams.set("epoch", this.#epoch);
-      this.#url.searchParams.set("after", this.#after);
-    }
+    this.#answered = false;
     const socket = new WebSocket(this.#url);
     this.#socket = socket;
     // A socket that was given up may still speak: only the present one is heard.
@@ -63,31 +70,54 @@ export class Updates extends EventTarget {
     this.#watch();
     const frame = JSON.parse(text);
     if (frame.type === "connection") this.#connected(frame);
-    else if (frame.type === "trade_event") this.#advance(frame.data);
+    else if (frame.type === "resumed") this.#resumed();
     else if (frame.type === "reset") this.#begin(frame);
-    else if (frame.type === "leaderboard_updated") this.#dispatch(frame.type, frame);
+    else if (frame.type === "error") this.#giveUp(); // the log is away: try again after a pause
+    else if (OF_EVERYONE.includes(frame.type)) this.#dispatch(frame.type, frame);
+    else if (this.#answered) this.#advance(frame);
     if (this.state === "live") this.liveAt = new Date();
   }
 
   #connected(frame) {
-    if (this.#epoch === null) this.#begin(frame);
+    if (this.#epoch === null) {
+      this.#epoch = frame.epoch;
+      this.#after = frame.head;
+    }
+    this.#dispatch("connection", frame);
+    this.#say({ type: "subscribe", ...this.#wanted });
+    this.#say({ type: "resume", epoch: this.#epoch, after: this.#after });
+  }
+
+  #say(message) {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  #resumed() {
+    this.#answered = true;
     this.#openedAt = performance.now();
     clearTimeout(this.#staleTimer);
     this.#staleTimer = 0;
     this.liveAt = new Date();
     this.#become("live");
-    this.#dispatch("connection", frame);
   }
 
   #begin(frame) {
     this.#epoch = frame.epoch;
     this.#after = frame.head;
-    if (frame.type === "reset") this.#dispatch("reset", frame);
+    this.#resumed();
+    this.#dispatch("reset", frame);
   }
 
-  #advance(event) {
+  #advance(frame) {
+    if (frame.type === "trade_event") this.#take(frame.data);
+    else if (frame.type === "trade_events") frame.data.forEach((event) => this.#take(event));
+    else if (frame.type === "heartbeat") this.#after = Math.max(this.#after, frame.upto);
+  }
+
+  #take(event) {
     if (event.id <= this.#after) return;
-    if (event.id > this.#after + 1) return this.#giveUp(); // never seen; resuming fills the hole
+    const hole = event.id > this.#after + 1;
+    if (hole && this.#getsAll) return this.#giveUp(); // never seen; resuming fills it
     this.#after = event.id;
     this.#dispatch("trade_event", event);
   }
