@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from typing import Any
 
 from tests.browser.conftest import Visit
 from tests.traders.book import add_events, add_trader
@@ -11,10 +12,10 @@ from tests.web.server import until
 from traders.models import EventHead
 
 
-def frames_of(visit: Visit) -> tuple[list[dict], list[dict]]:
+def frames_of(visit: Visit) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return what the page will receive and send, as it comes."""
-    received: list[dict] = []
-    sent: list[dict] = []
+    received: list[dict[str, Any]] = []
+    sent: list[dict[str, Any]] = []
 
     def listen(socket):
         socket.on("framereceived", lambda text: received.append(json.loads(text)))
@@ -77,7 +78,12 @@ def test_a_reset_is_survived_and_the_list_begins_anew(book, server, browser):
     shown(visit, 3)
 
     EventHead.objects.update(epoch=uuid.uuid4())
-    until(lambda: visit.page.wait_for_timeout(10) or any(x["type"] == "reset" for x in received))
+
+    def was_reset() -> bool:
+        visit.page.wait_for_timeout(10)  # frames are told while the page is attended to
+        return any(frame["type"] == "reset" for frame in received)
+
+    until(was_reset)
     book.add(2)
     shown(visit, 5)
     assert visit.event_ids() == [5, 4, 3, 2, 1]
