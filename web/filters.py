@@ -20,6 +20,7 @@ NOTIONAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?")
 MAX_COIN = 32
 KINDS = ("OPEN", "INCREASE", "DECREASE", "CLOSE")
 ALLOWED = '{"type":"ping"}, {"type":"subscribe",...} and {"type":"resume","epoch","after"}'
+BEFORE_DATA = '{"type":"trade_event","data":'
 
 Topic = int | str | tuple[str, str]
 
@@ -38,12 +39,17 @@ class Entry(msgspec.Struct, frozen=True):
 
     id: int
     frame: str  # as a `trade_event` of its own
-    data: str  # as an element of `trade_events`
+    data_end: int  # where the event itself ends in it
     trader_id: int
     trader_address: str
     coin: str
     kind: str
     notional: Decimal | None  # None is unknown
+
+    @property
+    def data(self) -> str:
+        """The event itself, as an element of `trade_events`."""
+        return self.frame[len(BEFORE_DATA) : self.data_end]
 
     def topics(self) -> tuple[Topic, ...]:
         """Return the topics under which the filters that may match are found."""

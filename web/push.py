@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from traders.published import PublishedEvent
-from web.filters import Entry, Filter, Resume
+from web.filters import BEFORE_DATA, Entry, Filter, Resume
 
 MESSAGE = "hlcopy live updates: one trade_event for every change of a position"
 MAX_MESSAGES_PER_SECOND = 10
@@ -29,11 +29,11 @@ class LogState:
 
 def entry(event: PublishedEvent, now: datetime) -> Entry:
     """Encode one event."""
-    data = msgspec.json.encode(event).decode()
+    begin = BEFORE_DATA + msgspec.json.encode(event).decode()
     return Entry(
         id=event.id,
-        frame=f'{{"type":"trade_event","data":{data},"timestamp":{_text(now)}}}',
-        data=data,
+        frame=f'{begin},"timestamp":{_text(now)}}}',
+        data_end=len(begin),
         trader_id=event.trader_id,
         trader_address=event.trader_address,
         coin=event.coin,

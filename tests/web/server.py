@@ -62,13 +62,14 @@ class WebServer:
             "PYTHONWARNINGS": "default",
             **environment,
         }
+        self.options: list[str] = []  # uvicorn's
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start and wait until it answers."""
         command = [sys.executable, "-m", "uvicorn", "hlcopy.asgi:application"]
         command += ["--port", str(self.port), "--ws-per-message-deflate", "false"]
-        command += ["--timeout-graceful-shutdown", "1", "--log-level", "warning"]
+        command += ["--timeout-graceful-shutdown", "1", "--log-level", "warning", *self.options]
         self.process = subprocess.Popen(command, cwd=CHECKOUT, env=self.environment)
         until(lambda: self.get("/health")[0] == 200)
 
