@@ -61,6 +61,17 @@ async def test_who_subscribes_gets_what_matches_from_then_on(hub: Hub, log: Log)
         ))  # fmt: skip
 
 
+async def test_batches_of_a_filter_are_its_own(hub: Hub, log: Log):
+    log.head = 1
+    everything = await joined(hub, Filter(batch=True))
+    evens = await joined(hub, Filter(coins=EVENS.coins, batch=True))
+    for head in (4, 8, 12):  # the first and the last event are the same for both
+        log.grow(head)
+        await until(lambda head=head: everything.ids()[-1:] == evens.ids()[-1:] == [head])
+    assert everything.ids() == list(range(2, 13))
+    assert evens.ids() == list(range(2, 13, 2))
+
+
 async def test_a_filter_is_replaced_whole_and_at_once(hub: Hub, log: Log):
     client = await joined(hub, EVENS)
     everything = await joined(hub)

@@ -93,9 +93,9 @@ def test_everyone_is_told_of_a_new_leaderboard_and_of_notices(book, server):
             assert (frame["preset"], frame["updated_at"]) == ("classic", "2026-11-20T22:40:00Z")
 
 
-def connections(server: WebServer) -> int:
-    count: int = server.get("/api/v1/stats")[1]["websocket"]["active_connections"]
-    return count
+def number(server: WebServer, name: str) -> int:
+    found: int = server.get("/api/v1/stats")[1]["websocket"][name]
+    return found
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ def test_a_client_that_vanished_leaves_the_count(book, impatient, unread):
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         alive.next()
-        until(lambda: connections(impatient) == 2)
+        until(lambda: number(impatient, "active_connections") == 2)
         if unread:  # more than the kernel buffers: a polite close would wait behind it
             book.add(unread, details={"padding": "x" * 20_000})
             assert alive.events(unread)[-1] == unread
-        until(lambda: connections(impatient) == 1)
+        until(lambda: number(impatient, "active_connections") == 1)
 
 
 def test_the_procfile_lets_a_vanished_client_go_within_40_s():
