@@ -88,7 +88,7 @@ class JobRunAdmin(ReadOnlyAdmin):
 
 @admin.register(JobHealth)
 class JobHealthAdmin(ReadOnlyAdmin):
-    """The periodic jobs; one in quarantine may be released before its hour is over."""
+    """The periodic jobs; one in quarantine may be released before its time is over."""
 
     list_display = ("job", "seconds", "deaths", "quarantined_at")
     ordering = ("job",)

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db import connection
 from django.db.models import F, Model, QuerySet
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -108,6 +109,25 @@ class TraderAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     inlines = (PositionInline,)
     readonly_fields = ("explorer", "events", "snapshots", "lease_until")
+    actions = ("track_next", "release")
+
+    @admin.action(description="Track in the next pass", permissions=["track"])
+    def track_next(self, request: HttpRequest, traders: QuerySet[Trader]) -> None:
+        """Put the traders at the head of the queue; the exchange is asked by the next pass."""
+        queued = traders.filter(quarantined_at=None).update(retry_at=Now())
+        self.message_user(request, f"Tracked in the next pass: {queued}")
+
+    @admin.action(description="Release from quarantine", permissions=["track"])
+    def release(self, request: HttpRequest, traders: QuerySet[Trader]) -> None:
+        """Give traders whose claims killed their workers another chance."""
+        released = traders.exclude(quarantined_at=None).update(
+            quarantined_at=None, unfinished_claims=0, last_error=""
+        )
+        self.message_user(request, f"Released: {released}")
+
+    def has_track_permission(self, request: HttpRequest) -> bool:
+        """Those who may change traders."""
+        return request.user.has_perm("traders.change_trader")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
