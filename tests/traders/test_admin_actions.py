@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.db.models.functions import Now
 from django.urls import reverse
 
-from hlcopy.periodic import database_now
+from hlcopy.clock import utc_now
 from tests.traders.book import add_trader
 from traders import claims
 from traders.models import Trader
@@ -26,7 +26,7 @@ def test_a_trader_is_queued_for_the_next_pass(admin_client):
 
     assert "Tracked in the next pass: 1" in act(admin_client, "track_next", wanted).content.decode()
 
-    batch = claims.claim(1, lease_seconds=60, before=database_now(), alone=True)
+    batch = claims.claim(1, lease_seconds=60, before=utc_now(), alone=True)
     assert [claim.trader_id for claim in batch.claims] == [wanted.pk]
 
 
@@ -37,7 +37,7 @@ def test_a_trader_in_quarantine_gets_another_chance(admin_client):
     assert "Tracked in the next pass: 0" in act(admin_client, "track_next", trader).content.decode()
     assert "Released: 1" in act(admin_client, "release", trader).content.decode()
 
-    batch = claims.claim(1, lease_seconds=60, before=database_now(), alone=True)
+    batch = claims.claim(1, lease_seconds=60, before=utc_now(), alone=True)
     assert [claim.trader_id for claim in batch.claims] == [trader.pk]
     assert not batch.alone
 
