@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from traders.columns import amount
+from traders.feed import FeedSocket
 from traders.history import OpenEpisode, RoundTrip, TraderDay
 
 __all__ = [
@@ -287,22 +288,3 @@ class PositionEvent(models.Model):
     def __str__(self) -> str:
         """Return the number and the kind."""
         return f"{self.pk} {self.kind} {self.coin}"
-
-
-class FeedSocket(models.Model):
-    """One socket of the stream process, written at least once a second: how the feed is covered."""
-
-    name = models.CharField(max_length=80, primary_key=True)  # host:process/socket
-    connected = models.BooleanField(default=False)
-    since_at = models.DateTimeField()  # of the present state, connected or not
-    seen_at = models.DateTimeField()  # older than 5 s: the process is gone, the socket with it
-    coins = ArrayField(models.CharField(max_length=32), default=list)
-    newest_block_ms = models.BigIntegerField(null=True)
-    trades = models.BigIntegerField(default=0)
-    bad_frames = models.BigIntegerField(default=0)
-    reconnects = models.IntegerField(default=0)
-    last_error = models.CharField(max_length=200, blank=True, default="")
-
-    def __str__(self) -> str:
-        """Return the socket's name."""
-        return self.name

@@ -1,6 +1,5 @@
-"""Writes what follows from the snapshots of a trader: episodes, round trips and days.
-
-All of it in the transaction that writes the positions, under the lock of the trader's ledger row.
+"""Writes what follows from a trader's snapshots: episodes, round trips and days, all of it in the
+transaction that writes the positions, under the lock of the trader's ledger row.
 
 1. A change has the price that the entry prices imply, else the coin's mark price at that time: the
    snapshot's own where the trader still holds the coin, else the newest of any trader's snapshots.
