@@ -24,7 +24,7 @@ async def joined(hub: Hub, wanted: Filter | None = None) -> Client:
     await hub.join(client.listener, "")
     if wanted is not None:
         hub.ask(client.listener, wanted)
-        await until(lambda: client.types()[-1] == "subscribed")
+        await until(lambda: "subscribed" in client.types())
     return client
 
 
@@ -150,8 +150,9 @@ async def test_who_wants_nothing_that_happens_neither_lags_nor_is_woken(hub: Hub
     assert client.listener.cursor == 0
     assert hub.numbers()["lagging"] == 0
     hub.ask(client.listener, None)
-    await until(lambda: client.types()[-1] == "heartbeat")
-    assert (client.frames[-1]["head"], client.frames[-1]["upto"]) == (2900, 2900)
+    # An earlier heartbeat, whose moment is random, may have told less.
+    await until(lambda: client.frames[-1].get("head") == 2900)
+    assert (client.frames[-1]["type"], client.frames[-1]["upto"]) == ("heartbeat", 2900)
 
 
 async def test_a_heartbeat_promises_no_more_than_was_written(hub: Hub, log: Log):
@@ -167,14 +168,14 @@ async def test_a_heartbeat_promises_no_more_than_was_written(hub: Hub, log: Log)
         if frame["type"] == "trade_event":
             written.append(frame["data"]["id"])
         elif frame["type"] == "heartbeat":
-            assert (frame["upto"], frame["head"]) == (written[-1], 1500)
+            assert frame["upto"] == (written[-1] if written else 0)
 
 
 async def test_a_notice_reaches_everyone_between_two_events(hub: Hub, log: Log):
     clients = [await joined(hub), await joined(hub, EVENS)]
     hub.tell('{"type":"notice","message":"maintenance at noon"}')
     for client in clients:
-        await until(lambda client=client: client.types()[-1] == "notice")
+        await until(lambda client=client: "notice" in client.types())
     log.grow(2)
     await until(lambda: clients[0].ids() == [1, 2])
 
