@@ -19,6 +19,7 @@ from leaderboard import tally
 from leaderboard.metrics import METRICS, WINDOWS
 from leaderboard.models import Board
 from leaderboard.scoring import ALL_EQUAL, INVERTED, shares, weights_hash
+from traders.models import TraderDay
 
 logger = logging.getLogger(__name__)
 #: An id is generation * 2^32 + rank.
@@ -84,6 +85,16 @@ def publish(
             boards[window] = board
         cursor.execute("DROP TABLE leaderboard_tally")
         return boards
+
+
+def anyone() -> bool:
+    """Return whether there is a board already, or somebody who can be ranked on a first one."""
+    return (
+        Board.objects.exists()
+        or TraderDay.objects.filter(
+            trader__last_tracked_at__isnull=False, trader__quarantined_at=None
+        ).exists()
+    )
 
 
 def _rank(cursor: CursorWrapper, board: Board, first_day: tally.Parameters) -> None:

@@ -171,7 +171,8 @@ def fall(points):
 
 @pytest.mark.django_db
 def test_every_window_has_the_falls_of_its_own_days():
-    numbers, days = random.Random(5), {}
+    numbers = random.Random(5)
+    days: dict[int, dict[int, tuple[float, ...]]] = {}
     for _ in range(40):
         trader, at = add_ranked(), 1.0
         days[trader.pk] = {}
