@@ -34,7 +34,7 @@ QUARANTINE_AFTER = 3
 # Short: the third death is also what tells tracking which trader it was, and it can go on then.
 QUARANTINE = timedelta(minutes=5)
 # A lease is a quarter of the period, within these.
-SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 3, 15
+SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 3, 10
 # So much later a job that could not begin yet is tried again.
 NOT_YET_SECONDS = 1
 # Beyond its period a run may take this long before it is ended.

@@ -30,7 +30,6 @@ TRADERS = 72
 # An account costs 2: a rotation takes three passes, and a fourth where 20 list the coins.
 ENVIRONMENT = {"TRACKING_WEIGHT_PER_PASS": "48", "TRACKING_BATCH_SIZE": "10"}
 DUE_SECONDS = 3 * INTERVAL_SECONDS
-LEASE_OF_TRADERS_SECONDS = INTERVAL_SECONDS + 5
 
 
 class Fleet:
@@ -124,7 +123,7 @@ def test_every_slot_runs_once_and_nobody_starves(tmp_path, services):
         stack.callback(fleet.stop)
         for role in ("scheduler", "scheduler", "worker", "worker", "worker"):
             fleet.start(role)
-        until(JobRun.objects.filter(job=JOB, state="done").exists)
+        until(JobRun.objects.filter(job=JOB, state="done").exists, 60)  # five processes start
         end = time.monotonic() + SIMULATED_SECONDS / SCALE
         deaths = 0
         while time.monotonic() < end - 2 * INTERVAL_SECONDS:
@@ -157,6 +156,5 @@ def test_every_slot_runs_once_and_nobody_starves(tmp_path, services):
         visits.setdefault(trader, []).append(at.timestamp())
     assert len(visits) == TRADERS
     waits = sorted(later - at for times in visits.values() for at, later in pairwise(times))
-    assert waits[int(0.95 * len(waits))] <= 1.2 * DUE_SECONDS
-    # Whom a dying worker held waits until its lease is over.
-    assert waits[-1] <= 1.2 * DUE_SECONDS + LEASE_OF_TRADERS_SECONDS
+    # Whom a dying worker held does not wait longer: its lease is over before the slot runs again.
+    assert waits[-1] <= 1.2 * DUE_SECONDS
