@@ -162,6 +162,13 @@ def test_every_slot_runs_once_and_nobody_starves(tmp_path, services):
     ):
         visits.setdefault(trader, []).append(at.timestamp())
     assert len(visits) == TRADERS
-    waits = sorted(later - at for times in visits.values() for at, later in pairwise(times))
-    # Whom a dying worker held does not wait longer: its lease is over before the slot runs again.
-    assert waits[-1] <= 1.2 * DUE_SECONDS
+    waits = sorted(
+        (later - at, sum(at < death < later for death in deaths))
+        for times in visits.values()
+        for at, later in pairwise(times)
+    )
+    assert waits[int(0.95 * len(waits))][0] <= 1.2 * DUE_SECONDS
+    # As docs/operations.md says: a death fits into the spare fifth (one here, where a lease is a
+    # larger part of a rotation); each further one in the same wait adds its own time.
+    for seconds, died in waits:
+        assert seconds <= 1.2 * DUE_SECONDS + max(0, died - 1) * DEATH_SECONDS
