@@ -75,7 +75,7 @@ class WaitingFill(models.Model):
 
 
 class Correction(models.Model):
-    """A position that two snapshots have shown to be another than the feed had told. Append-only."""
+    """A position that two snapshots have shown to be another than the feed told. Append-only."""
 
     class Cause(models.TextChoices):
         """Why the feed did not tell."""

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import django.db.models.deletion
 from decimal import Decimal
-from django.db import migrations, models
 
+import django.db.models.deletion
+from django.db import migrations, models
 
 EPISODES = """
 UPDATE traders_position AS held
@@ -117,10 +117,6 @@ class Migration(migrations.Migration):
                 ("price", models.DecimalField(decimal_places=18, max_digits=38)),
                 ("is_taker", models.BooleanField()),
             ],
-        ),
-        migrations.RemoveField(
-            model_name="openepisode",
-            name="trader",
         ),
         migrations.AddField(
             model_name="ledger",
@@ -257,11 +253,6 @@ class Migration(migrations.Migration):
                 name="waiting_fills",
             ),
         ),
-        migrations.RunSQL(EPISODES, migrations.RunSQL.noop),
-        migrations.RunSQL(CURSORS, migrations.RunSQL.noop),
-        migrations.DeleteModel(
-            name="OpenEpisode",
-        ),
         migrations.AddIndex(
             model_name="correction",
             index=models.Index(models.F("corrected_at"), name="correction_made"),
@@ -272,4 +263,13 @@ class Migration(migrations.Migration):
                 models.F("coin"), models.F("corrected_at"), name="corrections_of_coin"
             ),
         ),
+        migrations.RunSQL(EPISODES, migrations.RunSQL.noop),
+        migrations.RemoveField(
+            model_name="openepisode",
+            name="trader",
+        ),
+        migrations.DeleteModel(
+            name="OpenEpisode",
+        ),
+        migrations.RunSQL(CURSORS, migrations.RunSQL.noop),
     ]

@@ -1,0 +1,150 @@
+"""Writes what a batch of trades has made: one statement for each table, however large the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import date
+from typing import Any
+
+from django.db import connection
+
+from traders.cursors import Gap, Window
+from traders.episodes import RoundTrip
+from traders.folding import DaySums, Holding
+from traders.knowledge import dex_of
+
+# What depends on the size is no longer what the snapshot told, nor on another side the rest of it.
+WRITE_POSITIONS = """
+INSERT INTO traders_position AS held (
+    trader_id, coin, dex, size, entry_price, opened_at_ms, peak_size, realised_pnl, fees,
+    leverage_type
+)
+SELECT news.*, '' FROM unnest(
+    %s::bigint[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::bigint[], %s::numeric[],
+    %s::numeric[], %s::numeric[]
+) AS news
+ON CONFLICT (trader_id, coin) DO UPDATE SET
+    size = excluded.size, entry_price = excluded.entry_price,
+    opened_at_ms = excluded.opened_at_ms, peak_size = excluded.peak_size,
+    realised_pnl = excluded.realised_pnl, fees = excluded.fees,
+    notional = NULL, unrealised_pnl = NULL, margin_used = NULL, liquidation_price = NULL,
+    funding_since_open = CASE WHEN sign(held.size) = sign(excluded.size)
+        THEN held.funding_since_open END
+"""
+REMOVE_POSITIONS = """
+DELETE FROM traders_position AS held
+USING unnest(%s::bigint[], %s::text[]) AS gone (trader_id, coin)
+WHERE held.trader_id = gone.trader_id AND held.coin = gone.coin
+"""
+_SUMS = [column.name for column in fields(DaySums)]
+_TYPES = {"fills": "int", "events": "int", "closed": "int", "wins": "int", "losses": "int"} | {
+    "held_ms": "bigint"
+}
+ADD_TO_DAYS = f"""
+INSERT INTO traders_traderday AS kept (trader_id, day, net_flow, snapshots, {", ".join(_SUMS)})
+SELECT news.trader_id, news.day, 0, 0, {", ".join(f"news.{name}" for name in _SUMS)}
+FROM unnest(%s::bigint[], %s::date[], {
+    ", ".join(f"%s::{_TYPES.get(name, 'numeric')}[]" for name in _SUMS)
+}) AS news (trader_id, day, {", ".join(_SUMS)})
+ON CONFLICT (trader_id, day) DO UPDATE SET
+    {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in _SUMS)}
+"""  # noqa: S608 (the names of our own columns)
+ADD_ROUND_TRIPS = """
+COPY traders_roundtrip (
+    trader_id, dex, coin, side, opened_at_ms, closed_at_ms, peak_size, entry_price, gross_pnl, fees,
+    funding, net_pnl, complete, estimated
+) FROM STDIN
+"""
+ADD_WAITING = """
+COPY traders_waitingfill (trader_id, coin, time_ms, size, price, is_taker) FROM STDIN
+"""
+WRITE_CURSORS = """
+UPDATE traders_feedcursor AS kept
+SET keys = news.keys, floor_ms = news.floor_ms, newest_ms = news.newest_ms,
+    gap_until_ms = greatest(kept.gap_until_ms, news.gap_until_ms),
+    last_price = coalesce(news.last_price, kept.last_price),
+    trades = kept.trades + news.trades, late = kept.late + news.late
+FROM unnest(
+    %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::int[],
+    %s::int[]
+) AS news (coin, keys, floor_ms, newest_ms, gap_until_ms, last_price, trades, late)
+WHERE kept.coin = news.coin
+"""
+ADD_GAPS = """
+INSERT INTO traders_feedgap (coin, from_ms, to_ms, reason, noted_at)
+SELECT *, statement_timestamp()
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])
+"""
+
+
+def write_positions(holdings: Mapping[tuple[int, str], Holding]) -> None:
+    """Bring the rows of the holdings that have changed to what they are now."""
+    changed = [(key, held) for key, held in holdings.items() if held.has_changed]
+    rows = [
+        (
+            *(trader_id, coin, dex_of(coin), held.episode.size, held.episode.entry_price),
+            *(held.episode.opened_at_ms, held.episode.peak_size),
+            *(held.episode.realised_pnl, held.episode.fees),
+        )
+        for (trader_id, coin), held in changed
+        if held.episode is not None
+    ]
+    _execute(WRITE_POSITIONS, rows)
+    _execute(REMOVE_POSITIONS, [key for key, held in changed if held.episode is None])
+
+
+def add_to_days(days: Mapping[tuple[int, date], DaySums]) -> None:
+    """Add the sums to the traders' days."""
+    rows = [(*key, *(getattr(sums, name) for name in _SUMS)) for key, sums in days.items()]
+    _execute(ADD_TO_DAYS, rows)
+
+
+def add_round_trips(ended: Iterable[tuple[int, RoundTrip]], *, estimated: bool) -> None:
+    """Append the round trips, (trader, trip)."""
+    rows = [
+        (
+            *(trader_id, dex_of(trip.coin), trip.coin, trip.side, trip.opened_at_ms),
+            *(trip.closed_at_ms, trip.peak_size, trip.entry_price, trip.gross_pnl, trip.fees),
+            *(trip.funding, trip.net_pnl, trip.complete, estimated),
+        )
+        for trader_id, trip in ended
+    ]
+    _copy(ADD_ROUND_TRIPS, rows)
+
+
+def add_waiting(fills: Sequence[tuple[Any, ...]]) -> None:
+    """Append fills whose base is unknown: (trader, coin, time, signed size, price, took)."""
+    _copy(ADD_WAITING, fills)
+
+
+def add_gaps(gaps: Iterable[Gap]) -> None:
+    """Append the gaps."""
+    _execute(ADD_GAPS, [(gap.coin, gap.from_ms, gap.to_ms, gap.reason) for gap in gaps])
+
+
+def write_cursors(rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write (coin, keys, floor, newest, end of the last gap, price, trades, of them late)."""
+    _execute(WRITE_CURSORS, rows)
+
+
+def cursor_row(
+    coin: str, window: Window, *, gap_until_ms: int | None, price: Any, trades: int, late: int
+) -> tuple[Any, ...]:
+    """Return a cursor's row for `write_cursors`."""
+    packed = window.packed()
+    return (coin, packed, window.floor_ms, window.newest_ms, gap_until_ms, price, trades, late)
+
+
+def _execute(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run a statement over the rows' columns, as arrays; nothing without rows."""
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _copy(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)

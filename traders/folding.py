@@ -1,0 +1,296 @@
+"""What a batch of trades makes of positions, episodes, days and events (pure).
+
+1. A trade is two fills. Those of one trader, coin and block in the same direction are one change at
+   their volume-weighted price, in the order of the feed. A block that nets to nothing is an episode
+   and volume, but no event.
+2. A fill of a coin whose base is unknown waits: no event. One at or before the floor is in the
+   snapshot already: volume alone.
+3. The kind of each change follows from the position; the caller numbers and writes everything.
+
+Sizes and prices are exact; amounts are USD (docs/scoring.md). Call it in `episodes.EXACT`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from exchange.wire import Side, Trade
+from hlcopy.clock import from_ms
+from hlcopy.decimals import plain
+from traders import episodes, positions
+from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode, RoundTrip, usd
+from traders.knowledge import floor_ms, is_perpetual, is_stale
+from traders.positions import ZERO, Change, Fill
+
+#: A block older than this on arrival is told as `replayed`.
+REPLAYED_AFTER_MS = 30_000
+_PRICE = Decimal("1E-18")
+
+
+@dataclass(slots=True)
+class Account:
+    """What the ledger row of one trader says of its bases."""
+
+    trader_id: int
+    address: str
+    floors: Mapping[str, int]
+    bases: Mapping[str, int]
+    doubts: Mapping[str, Mapping[str, object]]
+
+
+@dataclass(slots=True)
+class Holding:
+    """An open position as its row has it; `funding` since it was opened, above zero paid."""
+
+    episode: Episode | None = None
+    funding: Decimal | None = None
+    #: Whether there is a row.
+    is_stored: bool = False
+    has_changed: bool = False
+
+
+@dataclass(slots=True)
+class Group:
+    """What one trader bought, or sold, of one coin in one block."""
+
+    is_bought: bool
+    size: Decimal = ZERO
+    notional: Decimal = ZERO
+    taker_notional: Decimal = ZERO
+    fills: int = 0
+
+    @property
+    def price(self) -> Decimal:
+        """The volume-weighted price, to 18 decimals."""
+        return EXACT.divide(self.notional, self.size).quantize(_PRICE, ROUND_HALF_EVEN, EXACT)
+
+    @property
+    def role(self) -> str:
+        """Whether the trader took, made, or did both."""
+        if not self.taker_notional:
+            return "maker"
+        return "taker" if self.taker_notional == self.notional else "both"
+
+    @property
+    def fee_rate(self) -> Decimal:
+        """The rate for its roles (docs/scoring.md): the exchange tells no fee publicly."""
+        made = self.notional - self.taker_notional
+        paid = self.taker_notional * TAKER_FEE + made * MAKER_FEE
+        return EXACT.divide(paid, self.notional)
+
+
+@dataclass(slots=True)
+class Block:
+    """All that one trader did in one coin at one exchange time; at most one group a direction."""
+
+    trader_id: int
+    coin: str
+    time_ms: int
+    is_replayed: bool
+    groups: list[Group] = field(default_factory=list)
+    fills: list[tuple[Decimal, Decimal, bool]] = field(default_factory=list)
+
+    @property
+    def nets_to_nothing(self) -> bool:
+        """Whether as much was bought as sold."""
+        return len(self.groups) == 2 and self.groups[0].size == self.groups[1].size
+
+    def add(self, trade: Trade, *, is_bought: bool) -> None:
+        """Take in one side of a trade."""
+        is_taker = (trade.side is Side.BUY) is is_bought
+        group = next((one for one in self.groups if one.is_bought is is_bought), None)
+        if group is None:
+            group = Group(is_bought)
+            self.groups.append(group)
+        notional = trade.price * trade.size
+        group.size += trade.size
+        group.notional += notional
+        group.fills += 1
+        if is_taker:
+            group.taker_notional += notional
+        self.fills.append((trade.size if is_bought else -trade.size, trade.price, is_taker))
+
+
+@dataclass(slots=True)
+class DaySums:
+    """What a batch adds to one trader's day."""
+
+    fills: int = 0
+    volume_usd: Decimal = ZERO
+    taker_volume_usd: Decimal = ZERO
+    unknown_volume_usd: Decimal = ZERO
+    wash_volume_usd: Decimal = ZERO
+    events: int = 0
+    closed: int = 0
+    wins: int = 0
+    losses: int = 0
+    gross_profit: Decimal = ZERO
+    gross_loss: Decimal = ZERO
+    realised_gross: Decimal = ZERO
+    fees: Decimal = ZERO
+    held_ms: int = 0
+
+    def add_round_trip(self, trip: RoundTrip) -> None:
+        """Count an episode that has ended; one that is not whole is in no win rate."""
+        self.closed += 1
+        net = trip.net_pnl
+        if net is None or trip.opened_at_ms is None:
+            return
+        self.held_ms += trip.closed_at_ms - trip.opened_at_ms
+        if net > 0:
+            self.wins += 1
+            self.gross_profit += net
+        elif net < 0:
+            self.losses += 1
+            self.gross_loss -= net
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEvent:
+    """A change that the feed has told."""
+
+    trader_id: int
+    change: Change
+    time_ms: int
+    stale: bool
+    replayed: bool
+    details: dict[str, str | None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Everything that a batch makes; holdings that changed say so themselves."""
+
+    days: dict[tuple[int, date], DaySums] = field(default_factory=dict)
+    round_trips: list[tuple[int, RoundTrip]] = field(default_factory=list)
+    events: list[FeedEvent] = field(default_factory=list)
+    # (trader, coin, time, signed size, price, whether it took)
+    waiting: list[tuple[int, str, int, Decimal, Decimal, bool]] = field(default_factory=list)
+
+    def day(self, trader_id: int, time_ms: int) -> DaySums:
+        """Return the sums of the trader's UTC day."""
+        key = (trader_id, from_ms(time_ms).date())
+        sums = self.days.get(key)
+        if sums is None:
+            sums = self.days[key] = DaySums()
+        return sums
+
+
+def blocks(
+    trades: Iterable[tuple[Trade, bool]], ids: Mapping[str, int], outcome: Outcome
+) -> list[Block]:
+    """Return the traders' blocks in the order of the feed; `trades` are (trade, replayed).
+
+    Someone on both sides of a trade has moved nothing: that is counted as washed, here.
+    """
+    found: dict[tuple[int, str, int], Block] = {}
+    for trade, replayed in trades:
+        buyer, seller = ids[trade.buyer], ids[trade.seller]
+        if buyer == seller:
+            sums = outcome.day(buyer, trade.time_ms)
+            sums.wash_volume_usd += usd(trade.price * trade.size) or ZERO
+            continue
+        for trader_id, is_bought in ((buyer, True), (seller, False)):
+            key = (trader_id, trade.coin, trade.time_ms)
+            block = found.get(key)
+            if block is None:
+                block = found[key] = Block(*key, replayed)
+            block.add(trade, is_bought=is_bought)
+    return list(found.values())
+
+
+def fold(
+    block: Block, account: Account, holding: Holding, outcome: Outcome, *, gap_until_ms: int | None
+) -> None:
+    """Take one trader's block into its holding and the outcome.
+
+    `gap_until_ms`: where the coin's last gap ends. The holding is that of the block's coin.
+    """
+    sums = outcome.day(block.trader_id, block.time_ms)
+    floor = floor_ms(account.floors, account.bases, account.doubts, block.coin)
+    is_counted_alone = floor is None or block.time_ms <= floor
+    for group in block.groups:
+        volume = usd(group.notional) or ZERO
+        sums.fills += group.fills
+        sums.volume_usd += volume
+        sums.taker_volume_usd += usd(group.taker_notional) or ZERO
+        sums.fees += usd(group.notional * group.fee_rate) or ZERO
+        if is_counted_alone and is_perpetual(block.coin):
+            sums.unknown_volume_usd += volume
+    if not is_perpetual(block.coin):
+        return
+    if floor is None:
+        outcome.waiting += ((block.trader_id, block.coin, block.time_ms, *f) for f in block.fills)
+        return
+    if is_counted_alone:
+        return
+    stale = is_stale(
+        floor,
+        gap_until_ms=gap_until_ms,
+        is_doubted=block.coin in account.doubts,
+        is_followed=True,
+    )
+    for group in block.groups:
+        for change, step, before in steps(holding, block, group):
+            take_step(step, block.trader_id, sums, outcome)
+            if not block.nets_to_nothing:
+                sums.events += 1
+                details = _details(group, step, before)
+                outcome.events.append(
+                    FeedEvent(
+                        *(block.trader_id, change, block.time_ms),
+                        *(stale, block.is_replayed, details),
+                    )
+                )
+
+
+def steps(
+    holding: Holding, block: Block, group: Group
+) -> Iterable[tuple[Change, episodes.Step, Episode | None]]:
+    """Apply a group to the holding; yield each change, its step, and the episode before it."""
+    price = group.price
+    before = holding.episode
+    size, entry = (before.size, before.entry_price) if before else (ZERO, ZERO)
+    fill = Fill(block.coin, "BUY" if group.is_bought else "SELL", price, group.size)
+    _, changes = positions.apply(positions.Position(block.coin, size, entry), fill)
+    for change in changes:
+        before = holding.episode
+        funding = None
+        if change.kind == "CLOSE" and holding.funding is not None:
+            funding = -holding.funding
+        step = episodes.apply(
+            before,
+            change,
+            price=price,
+            at_ms=block.time_ms,
+            fee_rate=group.fee_rate,
+            funding=funding,
+        )
+        holding.episode, holding.has_changed = step.episode, True
+        if change.kind == "CLOSE":
+            holding.funding = None
+        yield change, step, before
+
+
+def take_step(step: episodes.Step, trader_id: int, sums: DaySums, outcome: Outcome) -> None:
+    """Count what a step has realised, and the round trip that it ended."""
+    sums.realised_gross += step.realised or ZERO
+    if step.round_trip:
+        sums.add_round_trip(step.round_trip)
+        outcome.round_trips.append((trader_id, step.round_trip))
+
+
+def _details(group: Group, step: episodes.Step, before: Episode | None) -> dict[str, str | None]:
+    """Return what an event tells beside its change; `realised_pnl` is before fees."""
+    details: dict[str, str | None] = {"role": group.role, "fees": plain(step.fee)}
+    if before is not None:
+        details["entry_price"] = plain(before.entry_price)
+    if step.realised is not None and abs(step.realised) > 0:
+        details["realised_pnl"] = plain(step.realised)
+    if step.round_trip is not None:
+        funding = step.round_trip.funding
+        details["funding"] = None if funding is None else plain(funding)
+    return details

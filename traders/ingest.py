@@ -1,0 +1,186 @@
+"""The one transaction in which trades become positions, days and events, exactly once.
+
+1. The coins' cursors are locked: whoever counts a coin's trades holds them. What they have counted
+   is dropped, gaps that the frames show are noted.
+2. Addresses that nobody knew become traders.
+3. The ledger rows of the traders that the fills touch are locked, and their positions are read.
+4. The pure fold tells what follows; rows are written in bulk, cursors with them.
+5. Numbers of events come last, because every other writer waits for them.
+
+All of it commits together or not at all, so any number of processes may bring the same trades, in
+any order, and be killed at any point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+
+from exchange.wire import Trade
+from hlcopy.clock import utc_now
+from traders import bulk, coverage, eventlog, folding, ledgers
+from traders.coverage import SocketReport
+from traders.cursors import Arrival, Gap, Window
+from traders.episodes import EXACT
+from traders.eventlog import NewEvent
+from traders.folding import Account, Block, FeedEvent, Holding, Outcome
+from traders.knowledge import dex_of
+from traders.ledgers import KnownTraders
+from traders.models import PositionEvent
+from traders.recording import writing
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What one transaction has done."""
+
+    trades: int = 0
+    new_traders: int = 0
+    events: int = 0
+    gaps: int = 0
+    head: int | None = None
+
+
+@dataclass(slots=True)
+class _Coin:
+    """One coin's share of the batch."""
+
+    window: Window
+    gap_until_ms: int | None
+    last_price: Decimal | None = None
+    trades: int = 0
+    late: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+
+    def note(self, gap: Gap | None) -> None:
+        if gap is not None:
+            self.gaps.append(gap)
+            self.gap_until_ms = max(self.gap_until_ms or 0, gap.to_ms)
+
+    def take(self, arrival: Arrival) -> list[Trade]:
+        """Return the frame's trades that count."""
+        newest_ms = self.window.newest_ms or 0
+        fresh, gap = self.window.take(arrival)
+        self.note(gap)
+        self.trades += len(fresh)
+        for trade in fresh:
+            self.late += trade.time_ms < newest_ms
+            if trade.time_ms >= newest_ms:
+                self.last_price = trade.price
+        return fresh
+
+
+def ingest(
+    arrivals: Sequence[Arrival],
+    known: KnownTraders,
+    *,
+    lost: Sequence[Gap] = (),
+    reports: Sequence[SocketReport] = (),
+) -> Ingested:
+    """Count the frames' trades in one transaction; raises django.db.Error with nothing written.
+
+    `lost`: trades that the caller had to let go. `reports`: what its sockets say of themselves
+    after these frames, written with them, so that a row never claims more than is committed.
+    """
+    done = Ingested()
+    with writing(), localcontext(EXACT):
+        coins = _lock_coins(arrivals, lost)
+        counted = _count(arrivals, coins)
+        ids, done.new_traders = known.learn(_seen(arrivals), utc_now())
+        outcome = Outcome()
+        blocks = folding.blocks(counted, ids, outcome)
+        addresses = {number: address for address, number in ids.items()}
+        accounts = ledgers.lock_ledgers(
+            {number: addresses[number] for number in _touched(blocks, outcome)}
+        )
+        holdings = ledgers.holdings((block.trader_id, block.coin) for block in blocks)
+        for block in blocks:
+            folding.fold(
+                *(block, accounts[block.trader_id], holdings[block.trader_id, block.coin]),
+                outcome,
+                gap_until_ms=coins[block.coin].gap_until_ms,
+            )
+        _write(coins, holdings, outcome)
+        if reports:
+            coverage.report(reports)
+        done.trades, done.events = len(counted), len(outcome.events)
+        done.gaps = sum(len(coin.gaps) for coin in coins.values())
+        done.head = eventlog.append(_new_events(outcome.events, accounts))
+    return done
+
+
+def _lock_coins(arrivals: Sequence[Arrival], lost: Sequence[Gap]) -> dict[str, _Coin]:
+    """Lock the cursors and note what was let go."""
+    names = {arrival.coin for arrival in arrivals} | {gap.coin for gap in lost}
+    if not names:
+        return {}
+    coins = {coin: _Coin(*row) for coin, row in ledgers.lock_cursors(names).items()}
+    for gap in lost:
+        coins[gap.coin].note(gap)
+    return coins
+
+
+def _count(arrivals: Sequence[Arrival], coins: Mapping[str, _Coin]) -> list[tuple[Trade, bool]]:
+    """Return every trade that counts, with whether it is old news."""
+    counted: list[tuple[Trade, bool]] = []
+    for arrival in arrivals:
+        oldest_ms = (arrival.clock_ms or 0) - folding.REPLAYED_AFTER_MS
+        counted += (
+            (trade, trade.time_ms < oldest_ms) for trade in coins[arrival.coin].take(arrival)
+        )
+    return counted
+
+
+def _seen(arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
+    """Return (address, dex) of every buyer and every seller, repeats too: they may be unknown."""
+    seen = set()
+    for arrival in arrivals:
+        dex = dex_of(arrival.coin)
+        for trade in arrival.trades:
+            seen.add((trade.buyer, dex))
+            seen.add((trade.seller, dex))
+    return seen
+
+
+def _touched(blocks: Sequence[Block], outcome: Outcome) -> set[int]:
+    """Return the traders whose rows change; who only washed has a day that changes."""
+    return {block.trader_id for block in blocks} | {trader_id for trader_id, _ in outcome.days}
+
+
+def _write(
+    coins: Mapping[str, _Coin], holdings: Mapping[tuple[int, str], Holding], outcome: Outcome
+) -> None:
+    """Write all but the events."""
+    bulk.write_positions(holdings)
+    bulk.add_to_days(outcome.days)
+    bulk.add_round_trips(outcome.round_trips, estimated=False)
+    bulk.add_waiting(outcome.waiting)
+    bulk.add_gaps(gap for coin in coins.values() for gap in coin.gaps)
+    bulk.write_cursors(
+        [
+            bulk.cursor_row(
+                name,
+                coin.window,
+                gap_until_ms=coin.gap_until_ms,
+                price=coin.last_price,
+                trades=coin.trades,
+                late=coin.late,
+            )
+            for name, coin in coins.items()
+            if coin.window.floor_ms is not None
+        ]
+    )
+
+
+def _new_events(events: Sequence[FeedEvent], accounts: Mapping[int, Account]) -> list[NewEvent]:
+    return [
+        NewEvent(
+            *(event.trader_id, accounts[event.trader_id].address, event.change),
+            *(PositionEvent.Source.FEED, event.time_ms),
+            stale=event.stale,
+            replayed=event.replayed,
+            details=event.details,
+        )
+        for event in events
+    ]
