@@ -6,18 +6,27 @@ judged by PostgreSQL's clock alone, so the hosts' clocks may differ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from traders.models import FeedSocket
+from traders.knowledge import CoinFeed
+from traders.models import Coin, FeedCursor, FeedSocket
 
 ALIVE_SECONDS = 5
 #: A dead process' rows are shown for an hour.
 FORGET_AFTER = timedelta(hours=1)
+#: A coin is silent when it has not traded for so long while others have.
+SILENT_AFTER_MS = 60_000
+# What sockets had carried when they were lost: everything up to their rows' newest blocks.
+LAST_CARRIED = """
+SELECT coin, max(newest_block_ms) FROM traders_feedsocket, unnest(coins) AS coin
+ WHERE coins && %(coins)s::varchar[] AND coin = ANY(%(coins)s) GROUP BY coin
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,47 @@ def covered_coins() -> dict[str, int | None]:
             newest = socket.newest_block_ms
             covered[coin] = max(known, newest) if known and newest else known or newest
     return covered
+
+
+def coin_feeds(cursors: Iterable[FeedCursor]) -> dict[str, CoinFeed]:
+    """Return how the feed stands with the coins of these cursors, in two queries at most."""
+    covered = covered_coins()
+    known = {cursor.coin: cursor for cursor in cursors}
+    ended = _last_carried(known.keys() - covered.keys())
+    return {
+        coin: CoinFeed(
+            gap_until_ms=cursor.gap_until_ms,
+            is_covered=coin in covered,
+            carried_until_ms=covered[coin]
+            if coin in covered
+            else ended.get(coin, cursor.newest_ms),
+        )
+        for coin, cursor in known.items()
+    }
+
+
+def _last_carried(coins: Collection[str]) -> dict[str, int]:
+    """Return the newest block of the dead sockets that carried these coins."""
+    if not coins:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_CARRIED, {"coins": sorted(coins)})
+        return {coin: newest_ms for coin, newest_ms in cursor.fetchall() if newest_ms is not None}
+
+
+def open_gaps() -> set[str]:
+    """Return the coins that were followed, are still listed, and are carried by nobody now."""
+    followed = set(FeedCursor.objects.values_list("coin", flat=True))
+    delisted = Coin.objects.filter(is_delisted=True, name__in=followed)
+    return followed - set(delisted.values_list("name", flat=True)) - covered_coins().keys()
+
+
+def silent_coins() -> set[str]:
+    """Return the coins that are carried and have had no trade for a minute while others had."""
+    covered = covered_coins()
+    newest_ms = max((at for at in covered.values() if at is not None), default=0)
+    quiet = FeedCursor.objects.filter(newest_ms__lt=newest_ms - SILENT_AFTER_MS)
+    return covered.keys() & set(quiet.values_list("coin", flat=True))
 
 
 def feed() -> Feed:
