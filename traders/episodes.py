@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
-from typing import Literal
+from typing import Literal, Protocol
 
 from traders import positions
 from traders.positions import ZERO, Change, Fill
 
-#: The exchange's rate for takers without discounts, on the notional; it writes no fees publicly.
+#: The exchange's rates without discounts, on the notional; it writes no fees publicly.
 TAKER_FEE = Decimal("0.00045")
+MAKER_FEE = Decimal("0.00015")
 LARGEST_USD = Decimal(10) ** 15
 #: For products of two columns of 38 digits and sums of them: nothing is cut.
 EXACT = Context(prec=120)
@@ -28,7 +29,7 @@ _STEP = Decimal("1E-18")
 class Episode:
     """An open position since it was flat; `opened_at_ms` is None if that was not watched.
 
-    `size` is signed. `gross_pnl` is what its reductions have realised so far, before fees, and
+    `size` is signed. `realised_pnl` is what its reductions have brought so far, before fees, and
     None once one of them had no known price.
     """
 
@@ -37,7 +38,7 @@ class Episode:
     entry_price: Decimal
     opened_at_ms: int | None
     peak_size: Decimal
-    gross_pnl: Decimal | None = ZERO
+    realised_pnl: Decimal | None = ZERO
     fees: Decimal = ZERO
 
 
@@ -59,6 +60,11 @@ class RoundTrip:
     def complete(self) -> bool:
         """Whether it was watched from its beginning: only then is its result all of it."""
         return self.opened_at_ms is not None
+
+    @property
+    def held_ms(self) -> int | None:
+        """How long it was held, None where its beginning is unknown."""
+        return None if self.opened_at_ms is None else self.closed_at_ms - self.opened_at_ms
 
     @property
     def net_pnl(self) -> Decimal | None:
@@ -84,6 +90,17 @@ class Step:
     fee: Decimal
 
 
+class Sums(Protocol):
+    """The columns of a day that round trips add to."""
+
+    closed: int
+    wins: int
+    losses: int
+    gross_profit: Decimal
+    gross_loss: Decimal
+    held_ms: int
+
+
 def watched_late(position: positions.Position) -> Episode:
     """Return the episode of a position that was there before its trader was watched."""
     return Episode(position.coin, position.size, position.entry_price, None, abs(position.size))
@@ -100,8 +117,8 @@ def apply(
 ) -> Step:
     """Return what a change at `price` makes of the episode, which is None where it was flat.
 
-    `funding` is the whole episode's and belongs to a CLOSE. Raises ValueError for a change that
-    does not begin where the episode stands.
+    `fee_rate` is on the notional, by the roles in it; `funding` is the whole episode's and belongs
+    to a CLOSE. Raises ValueError for a change that does not begin where the episode stands.
     """
     size_before = episode.size if episode else ZERO
     if change.size_before != size_before or (episode and episode.coin != change.coin):
@@ -121,12 +138,27 @@ def apply(
         reduced = replace(
             _charged(episode, fee),
             size=change.size_after,
-            gross_pnl=_sum(episode.gross_pnl, realised),
+            realised_pnl=_sum(episode.realised_pnl, realised),
         )
         if change.size_after:
             return Step(reduced, None, realised, volume or ZERO, fee)
         round_trip = _end(reduced, size_before, at_ms, funding)
         return Step(None, round_trip, realised, volume or ZERO, fee)
+
+
+def add_round_trip(day: Sums, ended: RoundTrip) -> None:
+    """Count an episode on the day of its end; unknown or incomplete results are in no win rate."""
+    day.closed += 1
+    day.held_ms += ended.held_ms or 0
+    net = ended.net_pnl
+    if net is None or not ended.complete:
+        return
+    if net > 0:
+        day.wins += 1
+        day.gross_profit += net
+    elif net < 0:
+        day.losses += 1
+        day.gross_loss -= net
 
 
 def usd(amount: Decimal | None) -> Decimal | None:
@@ -143,7 +175,7 @@ def _grow(episode: Episode | None, change: Change, price: Decimal | None, at_ms:
         episode = Episode(change.coin, ZERO, ZERO, at_ms, ZERO)
     if price is None:
         return replace(
-            episode, size=size, peak_size=max(episode.peak_size, abs(size)), gross_pnl=None
+            episode, size=size, peak_size=max(episode.peak_size, abs(size)), realised_pnl=None
         )
     fill = Fill(change.coin, change.side, price, abs(size - episode.size))
     before = positions.Position(change.coin, episode.size, episode.entry_price)
@@ -160,8 +192,8 @@ def _charged(episode: Episode, fee: Decimal) -> Episode:
     return replace(episode, fees=episode.fees + fee)
 
 
-def _sum(gross: Decimal | None, realised: Decimal | None) -> Decimal | None:
-    return None if gross is None or realised is None else usd(gross + realised)
+def _sum(so_far: Decimal | None, realised: Decimal | None) -> Decimal | None:
+    return None if so_far is None or realised is None else usd(so_far + realised)
 
 
 def _end(episode: Episode, last_size: Decimal, at_ms: int, funding: Decimal | None) -> RoundTrip:
@@ -172,7 +204,7 @@ def _end(episode: Episode, last_size: Decimal, at_ms: int, funding: Decimal | No
         at_ms,
         episode.peak_size,
         episode.entry_price,
-        episode.gross_pnl,
+        episode.realised_pnl,
         episode.fees,
         funding,
     )

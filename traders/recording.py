@@ -29,7 +29,7 @@ from traders.episodes import usd
 from traders.eventlog import NewEvent
 from traders.models import AccountSnapshot, Ledger, Position, PositionEvent
 from traders.positions import Change
-from traders.statistics import Statistics, mark_price
+from traders.statistics import EPISODE, Statistics, mark_price
 
 SECOND_LOOK_MS = 5_000
 #: A float has 15 decimal digits that can be trusted; sizes on the wire have at most 8 decimals.
@@ -55,9 +55,10 @@ REFRESHED = [
     "mark_price",
     "funding_since_open",
     "as_of_ms",
+    *EPISODE,
 ]
 #: What of a position before a snapshot says what has happened, and what it has earned.
-READ = ["coin", "size", "entry_price", "mark_price", "funding_since_open"]
+READ = ["coin", "size", "entry_price", "mark_price", "funding_since_open", *EPISODE]
 
 
 class Verdict(Enum):
@@ -134,7 +135,12 @@ def record_snapshots(
                 ledger.emptied.setdefault(dex, state.time_ms)
             _store(trader_id, dex, state, value=value, fetched_at=fetched_at, verdict=verdict)
         statistics.write()
-        ledger.save(update_fields=["floors", "emptied", "account_value", "nav"])
+        ledger.save(
+            update_fields=[
+                *("floors", "emptied"),
+                *("account_value", "nav", "unrealised_pnl", "realised_pnl"),
+            ]
+        )
         recorded.look_again = any(dex in ledger.emptied for dex in states)
         recorded.events = len(events)
         recorded.head = eventlog.append(events)
