@@ -11,6 +11,7 @@ from traders import coverage
 from traders.models import (
     AccountSnapshot,
     Coin,
+    Correction,
     EventHead,
     FeedCursor,
     FeedGap,
@@ -92,26 +93,22 @@ def add_coin(name: str, *, dex: str = "", **values: object) -> Coin:
     return Coin.objects.create(name=name, dex=dex, **defaults)
 
 
-def follow(*coins: str, until_ms: int, name: str = "host:1/0", **values: object) -> None:
+def follow(
+    *coins: str, until_ms: int | None, name: str = "host:1/0", connected: bool = True
+) -> None:
     """Let a living socket carry the coins up to this block, as the stream process reports it."""
-    coverage.report(
-        [
-            coverage.SocketReport(
-                name=name,
-                since_at=utc_now(),
-                coins=list(coins),
-                newest_block_ms=until_ms,
-                **{
-                    "connected": True,
-                    "trades": 1,
-                    "bad_frames": 0,
-                    "reconnects": 0,
-                    "last_error": "",
-                    **values,
-                },
-            )
-        ]
+    socket = coverage.SocketReport(
+        name=name,
+        connected=connected,
+        since_at=utc_now(),
+        coins=list(coins),
+        newest_block_ms=until_ms,
+        trades=1,
+        bad_frames=0,
+        reconnects=0,
+        last_error="",
     )
+    coverage.report([socket])
 
 
 def add_cursor(coin: str, *, gap_until_ms: int | None, **values: object) -> FeedCursor:
@@ -137,3 +134,16 @@ def add_waiting_fill(trader: Trader, coin: str, size: str = "1") -> WaitingFill:
         price=Decimal(100),
         is_taker=True,
     )
+
+
+def add_correction(trader: Trader, coin: str = "BTC", **values: object) -> Correction:
+    """Let two snapshots have shown another position than the feed."""
+    defaults = {
+        "corrected_at": utc_now(),
+        "state_time_ms": STATE_MS,
+        "ledger_size": Decimal(1),
+        "snapshot_size": Decimal("1.5"),
+        "cause": "drift",
+        **values,
+    }
+    return Correction.objects.create(trader=trader, coin=coin, **defaults)

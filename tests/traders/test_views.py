@@ -119,6 +119,7 @@ def test_an_event_has_the_fields_of_the_contract(client):
         "notional": "120000.2",
         "source": "snapshot",
         "stale": False,
+        "replayed": False,
         "exchange_time_ms": STATE_MS,
         "details": {},
     }
