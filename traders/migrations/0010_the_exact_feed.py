@@ -264,10 +264,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.RunSQL(EPISODES, migrations.RunSQL.noop),
-        migrations.RemoveField(
-            model_name="openepisode",
-            name="trader",
-        ),
         migrations.DeleteModel(
             name="OpenEpisode",
         ),
