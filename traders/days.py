@@ -13,24 +13,26 @@ from django.db import connection
 
 from traders.models import TraderDay
 
-#: How each column of a new row is added to the stored one. LEAST and GREATEST pass over null.
-COLUMNS = {
-    "kept.{0} + excluded.{0}": [
-        *("volume_usd", "fills", "taker_volume_usd", "unknown_volume_usd", "wash_volume_usd"),
-        *("events", "closed", "wins", "losses", "gross_profit", "gross_loss", "held_ms"),
-        *("realised_gross", "fees", "net_flow", "snapshots"),
-    ],
+#: The columns that add up over days.
+SUMS = [
+    *("volume_usd", "fills", "taker_volume_usd", "unknown_volume_usd", "wash_volume_usd"),
+    *("events", "closed", "wins", "losses", "gross_profit", "gross_loss", "held_ms"),
+    *("realised_gross", "fees", "net_flow", "snapshots"),
+]
+# How each column of a new row is added to the stored one. LEAST and GREATEST pass over null.
+RULES = {
+    "kept.{0} + excluded.{0}": SUMS,
     "coalesce(kept.{0}, excluded.{0})": ["equity_open", "nav_open"],
     "coalesce(excluded.{0}, kept.{0})": ["equity_close", "nav_close"],
     "least(kept.{0}, excluded.{0})": ["equity_min", "nav_min"],
     "greatest(kept.{0}, excluded.{0})": ["equity_max", "nav_max"],
 }
-NUMBERS = [name for names in COLUMNS.values() for name in names]
+NUMBERS = [name for names in RULES.values() for name in names]
 ADD = f"""
 INSERT INTO traders_traderday AS kept (trader_id, day, {", ".join(NUMBERS)})
 SELECT * FROM unnest(%s::bigint[], %s::date[]{", %s::numeric[]" * len(NUMBERS)})
 ON CONFLICT (trader_id, day) DO UPDATE SET
-    {", ".join(f"{name} = {rule.format(name)}" for rule, many in COLUMNS.items() for name in many)}
+    {", ".join(f"{name} = {rule.format(name)}" for rule, many in RULES.items() for name in many)}
 """  # noqa: S608 - of the names above alone
 # At most some 91 rows, by the index of (trader, day).
 REALISED = """

@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from django.db import Error, connection, transaction
 
 from traders import partitions
+from traders.days import SUMS
 from traders.partitions import EVENTS, LOCK_TIMEOUT, SNAPSHOTS
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ SELECT trader_id FROM traders_traderday
 # Into the newest of the old rows. What cannot be added up is the drawdown: it is that of
 # `leaderboard.ranking` over these days, which reads it from the folded row. Where the equity of one
 # day is unknown, so is what was earned in all of them: then the row has none to begin with.
-FOLD = """
+FOLD = f"""
 WITH old AS MATERIALIZED (
     SELECT * FROM traders_traderday WHERE trader_id = ANY(%s) AND day < %s
      ORDER BY trader_id, day FOR UPDATE
@@ -41,10 +42,7 @@ WITH old AS MATERIALIZED (
            earlier AS (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ), sums AS (
     SELECT trader_id, max(day) AS day, least(min(folded_since), min(day)) AS folded_since,
-           sum(volume_usd) AS volume_usd, sum(events) AS events, sum(closed) AS closed,
-           sum(wins) AS wins, sum(losses) AS losses, sum(gross_profit) AS gross_profit,
-           sum(gross_loss) AS gross_loss, sum(realised_gross) AS realised_gross,
-           sum(fees) AS fees, sum(net_flow) AS net_flow, sum(snapshots) AS snapshots,
+           {", ".join(f"sum({name}) AS {name}" for name in SUMS)},
            CASE WHEN bool_and(told) THEN (array_agg(equity_open ORDER BY day))[1] END
                AS equity_open,
            (array_agg(equity_close ORDER BY day DESC) FILTER (WHERE equity_close IS NOT NULL))[1]
@@ -65,10 +63,7 @@ WITH old AS MATERIALIZED (
 ), folded AS (
     UPDATE traders_traderday AS day
        SET folded_since = sums.folded_since, drawdown = sums.drawdown,
-           volume_usd = sums.volume_usd, events = sums.events, closed = sums.closed,
-           wins = sums.wins, losses = sums.losses, gross_profit = sums.gross_profit,
-           gross_loss = sums.gross_loss, realised_gross = sums.realised_gross, fees = sums.fees,
-           net_flow = sums.net_flow, snapshots = sums.snapshots,
+           {", ".join(f"{name} = sums.{name}" for name in SUMS)},
            equity_open = sums.equity_open, equity_close = sums.equity_close,
            equity_min = sums.equity_min, equity_max = sums.equity_max,
            nav_open = sums.nav_open, nav_close = sums.nav_close,
@@ -76,7 +71,7 @@ WITH old AS MATERIALIZED (
       FROM sums WHERE day.trader_id = sums.trader_id AND day.day = sums.day
 )
 SELECT count(*) FROM gone
-"""
+"""  # noqa: S608 (the names of our own columns)
 
 
 def make_room() -> None:

@@ -13,15 +13,12 @@ from leaderboard.metrics import METRICS
 from leaderboard.models import LeaderboardMetric
 from tests.leaderboard.history import NOW, add_day, add_ranked, add_trip, publish
 from traders import retention
+from traders.days import SUMS
 from traders.models import RoundTrip, TraderDay
 from traders.retention import DAYS_KEPT, fold_days
 
 pytestmark = pytest.mark.django_db
 TODAY = NOW.date()
-SUMS = (
-    *("volume_usd", "events", "closed", "wins", "losses", "gross_profit", "gross_loss"),
-    *("realised_gross", "fees", "net_flow", "snapshots"),
-)
 
 
 def lived(numbers: random.Random, trader, days_ago, *, unknown: float = 0) -> None:

@@ -40,6 +40,21 @@ def flow(trader):
     return sum(TraderDay.objects.filter(trader=trader).values_list("net_flow", flat=True))
 
 
+def confirm(trader, at_ms, size, mark, value, **values):
+    """Take in a snapshot that says what the ledger knew of that time."""
+    ledger, told = Ledger.objects.get(), Position(size=D(size), entry_price=D(100))
+    told.coin, told.mark_price = "BTC", D(mark)
+    statistics = Statistics(trader.pk, ledger)
+    statistics.add(
+        *("", {"BTC": Position.objects.get()}, {"BTC": told}, ()),
+        time_ms=at_ms,
+        account_value=D(value),
+        **values,
+    )
+    statistics.write()
+    ledger.save()
+
+
 def test_what_the_feed_has_realised_is_earned_and_no_deposit(trader):
     record(trader, state(T, bitcoin("20", "100"), value="1000"))
     fed(trader, 500, fees="50", size=D(10))
@@ -78,34 +93,38 @@ def test_a_reduction_that_only_the_snapshot_shows_adds_to_what_the_feed_has_told
 
     day = TraderDay.objects.get()
     assert (day.realised_gross, day.fees, day.net_flow) == (800, D("0.405"), 0)
-    assert Position.objects.get().realised_pnl == 300  # this row's: the feed's is not in this test
+    assert Ledger.objects.get().realised_pnl == D("799.595")
 
 
 def test_what_the_feed_realised_after_the_snapshots_time_belongs_to_the_next_one(trader):
     record(trader, state(T, bitcoin("20", "100"), value="1000"))
-    fed(trader, 500)
+    fed(trader, 500, size=D(10))
 
-    def add(at_ms, size, mark, value, later="0"):
-        """Take in a snapshot whose position the ledger confirms."""
-        ledger = Ledger.objects.get()
-        statistics = Statistics(trader.pk, ledger)
-        before = {"BTC": Position.objects.get()}
-        row = Position(coin="BTC", size=D(size), entry_price=D(100), mark_price=D(mark))
-        statistics.add(
-            *("", before, {"BTC": row}, ()),
-            time_ms=at_ms,
-            account_value=D(value),
-            later_pnl=D(later),
-        )
-        statistics.write()
-        ledger.save()
+    confirm(trader, T + 1, "20", "150", "2000", later_pnl=D(500))
+    assert (flow(trader), TraderDay.objects.get().nav_close) == (0, 2)
 
-    add(T + 1, "20", "150", "2000", later="500")
-    Position.objects.update(size=D(10))
-    add(T + 9, "10", "150", "2000")
+    confirm(trader, T + 9, "10", "150", "2000")
+    assert (flow(trader), TraderDay.objects.get().nav_close) == (0, 2)
+
+
+def test_the_entry_price_after_later_fills_is_not_that_of_the_snapshot(trader):
+    record(trader, state(T, bitcoin("20", "100"), value="1000"))
+    fed(trader, 0, size=D(40), entry_price=D(125))
+
+    confirm(trader, T + 1, "20", "150", "2000")
 
     assert flow(trader) == 0
-    assert TraderDay.objects.get().nav_close == 2
+
+
+def test_an_entry_price_that_moved_unseen_is_no_loss(trader):
+    record(
+        trader,
+        state(T, bitcoin("10", "150"), value="1000"),
+        state(T + 1, held("BTC", "10", "140", notional=D(1500)), value="1000"),
+        state(T + 2, held("BTC", "10", "140", notional=D(1600)), value="1100"),
+    )
+
+    assert flow(trader) == 0
 
 
 def test_what_another_dex_has_realised_is_no_withdrawal(trader):
@@ -180,3 +199,9 @@ def test_days_of_many_traders_are_added_at_once():
     assert set(rows.values_list("wash_volume_usd", flat=True)) == {D("2E-18")}
     assert days.realised_pnl(traders[0].pk) == 0
     days.write([])
+
+
+def test_every_number_of_a_day_is_added_when_a_day_is():
+    beside = {"id", "trader", "day", "folded_since", "drawdown"}
+
+    assert {field.name for field in TraderDay._meta.fields} == beside | set(days.NUMBERS)
