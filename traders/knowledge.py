@@ -14,6 +14,7 @@ from typing import Any
 
 #: The dex of a coin such as xyz:TSLA, as short as the exchange's own names and our column.
 _DEX = re.compile(r"([A-Za-z0-9_-]{1,15}):")
+_NOT_A_PERPETUAL = re.compile(r"[@#/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ def dex_of(coin: str) -> str:
     """Return the dex that lists the coin: "xyz" of xyz:TSLA, "" (the main one) of BTC."""
     found = _DEX.match(coin)
     return found[1] if found else ""
+
+
+def is_perpetual(coin: str) -> bool:
+    """Return whether a coin can be a position; spot (@107, PURR/USDC) and outcomes (#250) not."""
+    return _NOT_A_PERPETUAL.search(coin) is None
 
 
 def floor_ms(

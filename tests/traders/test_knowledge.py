@@ -14,6 +14,7 @@ from traders.knowledge import (
     complete_as_of_ms,
     dex_of,
     floor_ms,
+    is_perpetual,
     is_stale,
     standing_of,
 )
@@ -29,6 +30,12 @@ feeds = st.builds(CoinFeed, st.none() | times, st.booleans(), st.none() | times)
 
 def test_a_builders_coin_is_of_the_builders_dex():
     assert [dex_of(coin) for coin in ("BTC", "kPEPE", "xyz:TSLA")] == ["", "", "xyz"]
+
+
+def test_spot_and_outcomes_are_no_positions():
+    names = ("BTC", "xyz:TSLA", "@107", "PURR/USDC", "#250")
+
+    assert [is_perpetual(coin) for coin in names] == [True, True, False, False, False]
 
 
 @given(floors, bases, doubts, coins)
