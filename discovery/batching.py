@@ -75,6 +75,8 @@ class FrameQueue:
         self._capacity = capacity
         self._seen = seen or SeenTrades()
         self._waiting: deque[Arrival | Reports] = deque()
+        # How many of them are being committed, perhaps.
+        self._taken = 0
         self._lost: dict[str, Gap] = {}
         self.trades_waiting = 0
         self.received = 0
@@ -109,7 +111,7 @@ class FrameQueue:
 
     def report(self, sockets: Sequence[SocketReport]) -> None:
         """Append the sockets' reports; older ones next to them say nothing any more."""
-        if self._waiting and isinstance(self._waiting[-1], Reports):
+        if len(self._waiting) > self._taken and isinstance(self._waiting[-1], Reports):
             self._waiting.pop()
         self._waiting.append(Reports(sockets))
 
@@ -129,10 +131,12 @@ class FrameQueue:
             if count and trades > most_trades:
                 break
             count += 1
+        self._taken = count
         return list(islice(self._waiting, count))
 
     def done(self, count: int, lost: Sequence[Gap] = ()) -> None:
         """Let go of the oldest `count` items and of gaps that are committed as they stand."""
+        self._taken = 0
         for _ in range(count):
             item = self._waiting.popleft()
             if isinstance(item, Arrival):

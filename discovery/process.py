@@ -132,7 +132,7 @@ class Discovery:
 
         def on_state(state: StreamState) -> None:
             log(state)
-            intake.follow(live_coins(state))
+            intake.follow(live_coins(state), connected=state.connected)
 
         stream = Stream(
             url,

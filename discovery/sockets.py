@@ -31,12 +31,15 @@ class FrameIntake:
         """Pass trades and mids on to these two."""
         self._on_trades = on_trades
         self._on_mids = on_mids
-        # Of every coin's trades, and of the clock: what else than a coin's own time judges it.
+        # What every coin's trades, and the clock, claim: a coin's time is judged by the others'.
         self._newest: dict[str, int] = {}
+        # What was passed on of every coin, and what waits because it is ahead.
+        self._brought: dict[str, int] = {}
         self._ahead: list[tuple[TradesFrame, bool]] = []
-        # The coins whose replay has come since they were subscribed to, and the end of those lost.
-        self._carried: set[str] = set()
-        self._lost_at: dict[str, int | None] = {}
+        # The acknowledged coins, those whose replay has come since, and the end of those lost.
+        self._live: set[str] = set()
+        self._replayed: set[str] = set()
+        self._lost_at: dict[str, int] = {}
         self.trades = 0
 
     def take(self, frame: Frame, *, is_replay: bool = False) -> None:
@@ -58,16 +61,21 @@ class FrameIntake:
         """Forget the block times of coins that are no longer carried."""
         self._newest = {coin: at for coin, at in self._newest.items() if coin in coins}
 
-    def follow(self, live: set[str]) -> None:
+    def follow(self, live: set[str], *, connected: bool) -> None:
         """Learn which coins' subscriptions live now; who is not among them is carried no more."""
-        for coin in self._carried - live:
-            self._carried.discard(coin)
-            self._lost_at[coin] = self.newest_block_ms
+        newest_ms = self.newest_block_ms
+        for coin in self._live & self._replayed - live:
+            if newest_ms is not None:
+                # Of the newest block this coin's frame may be among what was lost.
+                self._lost_at[coin] = newest_ms - 1
+        # A replay may come before its acknowledgement.
+        self._replayed -= self._live - live if connected else self._replayed.copy()
+        self._live = live
 
     @property
     def carried(self) -> list[str]:
         """The coins that are carried without a hole: acknowledged, and their replay has come."""
-        return sorted(self._carried)
+        return sorted(self._live & self._replayed)
 
     @property
     def newest_block_ms(self) -> int | None:
@@ -77,15 +85,16 @@ class FrameIntake:
     def _take_trades(self, frame: TradesFrame, *, is_replay: bool) -> None:
         """Pass a frame on; one that is ahead of everything waits until the others come near it."""
         coin, time_ms = frame.coin, frame.trades[-1].time_ms
+        self._newest[coin] = max(self._newest.get(coin, 0), time_ms)
         others = [at for name, at in self._newest.items() if name != coin]
         if others and time_ms > max(others) + AHEAD_MS and len(self._ahead) < MOST_AHEAD:
             self._ahead.append((frame, is_replay))
             return
-        newest_ms = self._newest.get(coin, 0)
-        self._newest[coin] = max(newest_ms, time_ms)
+        newest_ms = self._brought.get(coin, 0)
+        self._brought[coin] = max(newest_ms, time_ms)
         covered_until_ms = self._lost_at.pop(coin, None) if is_replay else None
         if is_replay:
-            self._carried.add(coin)
+            self._replayed.add(coin)
         self._on_trades(
             Arrival(
                 coin,

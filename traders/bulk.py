@@ -145,6 +145,11 @@ def _execute(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
 
 def _copy(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        # Django gives the driver's errors their own classes everywhere but here.
+        with (
+            connection.cursor() as cursor,
+            connection.wrap_database_errors,
+            cursor.copy(statement) as copy,
+        ):
             for row in rows:
                 copy.write_row(row)

@@ -22,7 +22,9 @@ from traders.folding import Account, Holding
 
 ADD_CURSORS = """
 INSERT INTO traders_feedcursor (coin, keys, trades, late)
-SELECT coin, ''::bytea, 0, 0 FROM unnest(%s::text[]) AS coin ORDER BY coin
+SELECT coin, ''::bytea, 0, 0 FROM unnest(%s::text[]) AS coin
+WHERE NOT EXISTS (SELECT FROM traders_feedcursor AS known WHERE known.coin = coin.coin)
+ORDER BY coin
 ON CONFLICT (coin) DO NOTHING
 """
 LOCK_CURSORS = """
@@ -90,13 +92,10 @@ def lock_cursors(coins: Collection[str]) -> dict[str, tuple[Window, int | None]]
     """Lock the coins' cursors, made where missing; return each window and last gap's end."""
     names = sorted(coins)
     with connection.cursor() as cursor:
+        # Before any lock: who waits for another's new row must not hold what that one waits for.
+        cursor.execute(ADD_CURSORS, [names])
         cursor.execute(LOCK_CURSORS, [names])
         rows = cursor.fetchall()
-        if len(rows) < len(names):
-            # Others may make the same at once: all are locked again, in their order.
-            cursor.execute(ADD_CURSORS, [names])
-            cursor.execute(LOCK_CURSORS, [names])
-            rows = cursor.fetchall()
     return {
         coin: (Window(floor_ms, newest_ms, bytes(keys)), gap_until_ms)
         for coin, floor_ms, newest_ms, keys, gap_until_ms in rows
@@ -127,7 +126,7 @@ def holdings(wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Holding
 
 
 def _episode(
-    coin: str, size: Decimal, entry_price: Decimal, *since: *tuple[Any, Any, Any, Any]
+    coin: str, size: Decimal, entry_price: Decimal | None, *since: *tuple[Any, Any, Any, Any]
 ) -> Episode:
     """Return a row's episode; `since` it was opened: the time, peak, realised PnL and fees."""
     opened_at_ms, peak_size, realised_pnl, fees = since
