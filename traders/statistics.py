@@ -68,34 +68,30 @@ class Statistics:
         time_ms: int,
         account_value: Decimal | None,
         later_pnl: Decimal = ZERO,
+        is_whole: bool = True,
     ) -> list[Details]:
         """Take in one dex's snapshot: the rows before and after it, and the changes between them.
 
         The rows after it, as the snapshot tells them, are given their episodes. `later_pnl` is what
-        the feed has realised since `time_ms`, less fees: it is in the days already.
+        the feed has realised since `time_ms`, less fees: it is in the days already. Not `is_whole`:
+        some coin is in doubt, so nothing tells what was earned up to this snapshot, and from it.
 
         Returns the details of each change's event: `entry_price` before it, `mark_price` where that
         valued it, `funding` earned by a closed position; null: unknown.
         """
-        day = self._day(time_ms)
         with localcontext(EXACT):
             marks = _marks(changes, after, time_ms)
             priced = [(change, change.price or marks[change.coin]) for change in changes]
-            open_: Episodes = {coin: episode_of(row) for coin, row in before.items()}
             counted = self._realised()
-            details = []
-            for change, price in priced:
-                episode = open_.get(change.coin)
-                funding = _funding(change, before)
-                step = episodes.apply(episode, change, price=price, at_ms=time_ms, funding=funding)
-                open_[change.coin] = step.episode
-                self._count(day, dex, step)
-                details.append(_details(change, price, episode, step))
+            open_, details = self._play(dex, before, priced, time_ms)
             for coin, row in after.items():
                 keep_episode(row, open_.get(coin))
             if not dex:
                 earned = self._earned(before, after, priced, open_, later_pnl)
-                self._add_equity(day, account_value, earned, equity.price_doubt(before, priced))
+                if not is_whole:
+                    earned = self._ledger.unrealised_pnl = None
+                doubt = equity.price_doubt(before, priced)
+                self._add_equity(self._day(time_ms), account_value, earned, doubt)
             elif self._ledger.realised_pnl is not None:
                 # The days have it, the main dex's account value does not.
                 others = self._realised() - counted
@@ -115,6 +111,22 @@ class Statistics:
     def _realised(self) -> Decimal:
         """Return what was added, less fees."""
         return sum((day.realised_gross - day.fees for day in self._days.values()), ZERO)
+
+    def _play(
+        self, dex: str, before: Mapping[str, Position], priced: Priced, time_ms: int
+    ) -> tuple[Episodes, list[Details]]:
+        """Count the changes; return the episodes after them, and the details of each event."""
+        day = self._day(time_ms)
+        open_: Episodes = {coin: episode_of(row) for coin, row in before.items()}
+        details = []
+        for change, price in priced:
+            episode = open_.get(change.coin)
+            funding = _funding(change, before)
+            step = episodes.apply(episode, change, price=price, at_ms=time_ms, funding=funding)
+            open_[change.coin] = step.episode
+            self._count(day, dex, step)
+            details.append(_details(change, price, episode, step))
+        return open_, details
 
     def _count(self, day: TraderDay, dex: str, step: episodes.Step) -> None:
         day.events += 1
@@ -146,8 +158,10 @@ class Statistics:
         unrealised = equity.unrealised_pnl(
             (row, _entry_price(row, open_.get(coin))) for coin, row in after.items()
         )
-        is_priced = all(price is not None for _, price in priced)
-        now = equity.Profit(unrealised, ledger.realised_pnl if is_priced else None)
+        is_known = all(price is not None for _, price in priced) and all(
+            row.entry_price is not None for row in before.values()
+        )
+        now = equity.Profit(unrealised, ledger.realised_pnl if is_known else None)
         return equity.tracked_pnl(was, now, equity.funding_paid(before, after))
 
     def _add_equity(
@@ -229,7 +243,9 @@ def _funding(change: Change, before: Mapping[str, Position]) -> Decimal | None:
 
 
 def _entry_price(row: Position, episode: Episode | None) -> Decimal:
-    return episode.entry_price if episode and episode.size == row.size else row.entry_price
+    told: Decimal = row.entry_price
+    known = episode.entry_price if episode and episode.size == row.size else None
+    return told if known is None else known
 
 
 def _details(
@@ -238,7 +254,8 @@ def _details(
     """Return what an event tells beside its change: all that valued it."""
     details: Details = {}
     if before:
-        details["entry_price"] = plain(before.entry_price)
+        known = before.entry_price
+        details["entry_price"] = None if known is None else plain(known)
     if not change.price:
         details["mark_price"] = None if price is None else plain(price)
     if ended := step.round_trip:

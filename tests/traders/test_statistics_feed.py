@@ -40,13 +40,13 @@ def flow(trader):
     return sum(TraderDay.objects.filter(trader=trader).values_list("net_flow", flat=True))
 
 
-def confirm(trader, at_ms, size, mark, value, **values):
+def confirm(trader, at_ms, size, mark, value, held_as=None, **values):
     """Take in a snapshot that says what the ledger knew of that time."""
     ledger, told = Ledger.objects.get(), Position(size=D(size), entry_price=D(100))
     told.coin, told.mark_price = "BTC", D(mark)
     statistics = Statistics(trader.pk, ledger)
     statistics.add(
-        *("", {"BTC": Position.objects.get()}, {"BTC": told}, ()),
+        *("", {"BTC": held_as or Position.objects.get()}, {"BTC": told}, ()),
         time_ms=at_ms,
         account_value=D(value),
         **values,
@@ -112,6 +112,25 @@ def test_the_entry_price_after_later_fills_is_not_that_of_the_snapshot(trader):
     fed(trader, 0, size=D(40), entry_price=D(125))
 
     confirm(trader, T + 1, "20", "150", "2000")
+
+    assert flow(trader) == 0
+
+
+def test_nothing_is_inferred_up_to_a_snapshot_in_doubt_nor_from_it(trader):
+    record(trader, state(T, bitcoin("20", "100"), value="1000"))
+    confirm(trader, T + 1, "20", "100", "2000", is_whole=False)
+    confirm(trader, T + 2, "20", "100", "3000")
+    assert flow(trader) == 0
+
+    confirm(trader, T + 3, "20", "100", "4000")
+    assert flow(trader) == 1000
+
+
+def test_nothing_is_inferred_where_no_entry_price_was_told(trader):
+    record(trader, state(T, bitcoin("20", "100"), value="1000"))
+    row = Position.objects.get()
+    row.entry_price = None
+    confirm(trader, T + 1, "10", "150", "2000", held_as=row)
 
     assert flow(trader) == 0
 
