@@ -40,7 +40,7 @@ def flow(trader):
     return sum(TraderDay.objects.filter(trader=trader).values_list("net_flow", flat=True))
 
 
-def confirm(trader, at_ms, size, mark, value, held_as=None, **values):
+def confirm(trader, at_ms, size, mark, value, *, held_as=None, **values):
     """Take in a snapshot that says what the ledger knew of that time."""
     ledger, told = Ledger.objects.get(), Position(size=D(size), entry_price=D(100))
     told.coin, told.mark_price = "BTC", D(mark)
