@@ -169,8 +169,8 @@ def test_a_stored_window_has_whole_blocks_enough_of_them_and_always_the_newest(s
     kept = [trade for trades in blocks for trade in trades if trade in window]
     assert all(trade in window for trade in blocks[-1])
     assert len(kept) >= min(WINDOW_TRADES, sum(sizes))
-    for _, trades in groupby(kept, key=lambda one: one.time_ms):
-        assert [one.tid for one in trades] in [[one.tid for one in whole] for whole in blocks]
+    for _, whole_block in groupby(kept, key=lambda one: one.time_ms):
+        assert [one.tid for one in whole_block] in [[one.tid for one in whole] for whole in blocks]
     assert all(trade.time_ms > window.floor_ms for trade in kept if window.floor_ms)
     assert len(kept) < WINDOW_TRADES + 421
     # What was forgotten stays counted.
