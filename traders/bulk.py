@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
@@ -11,7 +12,7 @@ from django.db import connection
 
 from traders.cursors import Gap, Window
 from traders.episodes import RoundTrip
-from traders.folding import DaySums, Holding
+from traders.folding import Account, DaySums, Holding
 from traders.knowledge import dex_of
 
 # What depends on the size is no longer what the snapshot told, nor on another side the rest of it.
@@ -59,6 +60,25 @@ COPY traders_roundtrip (
 ADD_WAITING = """
 COPY traders_waitingfill (trader_id, coin, time_ms, size, price, is_taker) FROM STDIN
 """
+# Only what a node has told is removed: its pairs are few.
+REMOVE_WAITING = """
+DELETE FROM traders_waitingfill AS fill
+USING unnest(%s::bigint[], %s::text[]) AS told (trader_id, coin)
+WHERE fill.trader_id = told.trader_id AND fill.coin = told.coin
+"""
+WRITE_LEDGERS = """
+UPDATE traders_ledger AS kept SET bases = news.bases, doubts = news.doubts
+FROM unnest(%s::bigint[], %s::jsonb[], %s::jsonb[]) AS news (trader_id, bases, doubts)
+WHERE kept.trader_id = news.trader_id
+"""
+ADD_CORRECTIONS = """
+INSERT INTO traders_correction (
+    trader_id, coin, state_time_ms, ledger_size, snapshot_size, cause, corrected_at
+)
+SELECT *, statement_timestamp() FROM unnest(
+    %s::bigint[], %s::text[], %s::bigint[], %s::numeric[], %s::numeric[], %s::text[]
+)
+"""
 WRITE_CURSORS = """
 UPDATE traders_feedcursor AS kept
 SET keys = news.keys, floor_ms = news.floor_ms, newest_ms = news.newest_ms,
@@ -70,6 +90,10 @@ FROM unnest(
     %s::int[]
 ) AS news (coin, keys, floor_ms, newest_ms, gap_until_ms, last_price, trades, late)
 WHERE kept.coin = news.coin
+"""
+END_GAPS = """
+UPDATE traders_feedcursor AS kept SET gap_until_ms = greatest(kept.gap_until_ms, gap.until_ms)
+FROM unnest(%s::text[], %s::bigint[]) AS gap (coin, until_ms) WHERE kept.coin = gap.coin
 """
 ADD_GAPS = """
 INSERT INTO traders_feedgap (coin, from_ms, to_ms, reason, noted_at)
@@ -118,9 +142,33 @@ def add_waiting(fills: Sequence[tuple[Any, ...]]) -> None:
     _copy(ADD_WAITING, fills)
 
 
+def remove_waiting(told: Iterable[tuple[int, str]]) -> None:
+    """Remove the fills that wait of each (trader, coin)."""
+    _execute(REMOVE_WAITING, list(told))
+
+
+def write_ledgers(accounts: Iterable[Account]) -> None:
+    """Write the bases and doubts of the accounts, whose ledger rows are locked."""
+    rows = [
+        (account.trader_id, json.dumps(account.bases), json.dumps(account.doubts))
+        for account in accounts
+    ]
+    _execute(WRITE_LEDGERS, rows)
+
+
+def add_corrections(corrections: Sequence[tuple[Any, ...]]) -> None:
+    """Append (trader, coin, time, size in the ledger, size that was told, cause)."""
+    _execute(ADD_CORRECTIONS, corrections)
+
+
 def add_gaps(gaps: Iterable[Gap]) -> None:
     """Append the gaps."""
     _execute(ADD_GAPS, [(gap.coin, gap.from_ms, gap.to_ms, gap.reason) for gap in gaps])
+
+
+def end_gaps_at(ends: Mapping[str, int]) -> None:
+    """Let the coins' last gaps end there, or later where they do already."""
+    _execute(END_GAPS, list(ends.items()))
 
 
 def write_cursors(rows: Sequence[tuple[Any, ...]]) -> None:

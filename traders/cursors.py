@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from operator import itemgetter
 from typing import Literal
 
@@ -28,12 +29,21 @@ _KEY = struct.Struct("<qq")
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A trader's position before a fill, as a node tells it; entry price None: not told."""
+
+    size: Decimal
+    entry_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """One frame of trades as a source brought it: all of one coin, oldest first, at least one.
 
     `clock_ms`: the newest block that the source believed in when it came, None before the first.
     `is_late`: the source had brought a newer block of the coin before. `covered_until_ms`, of a
-    replay: the source had carried the coin up to here before it lost it.
+    replay: the source had carried the coin up to here before it lost it. A trade that a node tells
+    of one side alone has "" for the other.
     """
 
     coin: str
@@ -42,6 +52,8 @@ class Arrival:
     is_late: bool = False
     clock_ms: int | None = None
     covered_until_ms: int | None = None
+    #: Of a node, whose frames are whole blocks: for each trade the buyer's and the seller's.
+    starts: tuple[tuple[Start | None, Start | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,11 @@ class Window:
     def take(self, arrival: Arrival) -> tuple[list[Trade], Gap | None]:
         """Return the trades that count now, in order, and the gap that the frame shows, if any."""
         trades = arrival.trades
+        if self.floor_ms is None and arrival.starts:
+            # A whole block that tells what was before it: it counts.
+            self.floor_ms = trades[0].time_ms - 1
+            self._remember(trades)
+            return list(trades), Gap(arrival.coin, None, trades[0].time_ms - 2, "first")
         if self.floor_ms is None:
             # Nothing tells what was before; these trades are known, but count in nothing.
             self.floor_ms = trades[0].time_ms
@@ -115,7 +132,10 @@ class Window:
         before = [time_ms for time_ms, _ in self._keys if time_ms < oldest_ms]
         known_ms = max(before, default=self.floor_ms or 0)
         covered_ms = min(arrival.covered_until_ms or known_ms, oldest_ms - 1)
-        return Gap(arrival.coin, max(known_ms, covered_ms), oldest_ms, "outage")
+        # The replay's oldest block may be cut; a node's is whole, so what was told before it holds.
+        begin_ms = max(known_ms, covered_ms)
+        end_ms = oldest_ms - 2 if arrival.starts else oldest_ms
+        return Gap(arrival.coin, begin_ms, end_ms, "outage") if begin_ms < end_ms else None
 
     def _remember(self, trades: Sequence[Trade]) -> None:
         self._keys.update((trade.time_ms, trade.tid) for trade in trades)

@@ -29,13 +29,13 @@ _STEP = Decimal("1E-18")
 class Episode:
     """An open position since it was flat; `opened_at_ms` is None if that was not watched.
 
-    `size` is signed. `realised_pnl` is what its reductions have brought so far, before fees, and
-    None once one of them had no known price.
+    `size` is signed. `entry_price` is None where nothing has told it. `realised_pnl` is what its
+    reductions have brought so far, before fees, and None once one of them had no known price.
     """
 
     coin: str
     size: Decimal
-    entry_price: Decimal
+    entry_price: Decimal | None
     opened_at_ms: int | None
     peak_size: Decimal
     realised_pnl: Decimal | None = ZERO
@@ -51,7 +51,7 @@ class RoundTrip:
     opened_at_ms: int | None
     closed_at_ms: int
     peak_size: Decimal
-    entry_price: Decimal
+    entry_price: Decimal | None
     gross_pnl: Decimal | None
     fees: Decimal
     funding: Decimal | None
@@ -133,7 +133,7 @@ def apply(
             grown = _grow(episode, change, price, at_ms)
             return Step(_charged(grown, fee), None, ZERO, volume or ZERO, fee)
         realised = None
-        if price is not None:
+        if price is not None and episode.entry_price is not None:
             realised = usd((size_before - change.size_after) * (price - episode.entry_price))
         reduced = replace(
             _charged(episode, fee),

@@ -47,6 +47,27 @@ class FeedCursor(models.Model):
         return self.coin
 
 
+class ImportedFile(models.Model):
+    """How far a node's file of fills is counted, written together with what they make."""
+
+    path = models.TextField(primary_key=True)
+    # Of the first line: another file may come to have the same path.
+    digest = models.CharField(max_length=64)
+    # Bytes of text (not of the packing) that are counted, and lines, of them damaged.
+    offset = models.BigIntegerField(default=0)
+    lines = models.BigIntegerField(default=0)
+    damaged = models.BigIntegerField(default=0)
+    newest_ms = models.BigIntegerField(null=True)
+    # The coins that are carried without a hole up to there.
+    coins = ArrayField(models.CharField(max_length=32), default=list)
+    is_finished = models.BooleanField(default=False)  # the next hour's file goes on from here
+    counted_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        """Return the path."""
+        return self.path
+
+
 class FeedGap(models.Model):
     """Trades of a coin that nobody has received: after `from_ms`, up to and with `to_ms`."""
 

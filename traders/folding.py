@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
+from typing import Literal
 
 from exchange.wire import Side, Trade
 from hlcopy.clock import from_ms
@@ -27,7 +28,6 @@ from traders.positions import ZERO, Change, Fill
 
 #: A block older than this on arrival is told as `replayed`.
 REPLAYED_AFTER_MS = 30_000
-_PRICE = Decimal("1E-18")
 
 
 @dataclass(slots=True)
@@ -37,8 +37,9 @@ class Account:
     trader_id: int
     address: str
     floors: Mapping[str, int]
-    bases: Mapping[str, int]
-    doubts: Mapping[str, Mapping[str, object]]
+    bases: dict[str, int]
+    doubts: dict[str, Mapping[str, object]]
+    has_changed: bool = False
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class Group:
     @property
     def price(self) -> Decimal:
         """The volume-weighted price, to 18 decimals."""
-        return EXACT.divide(self.notional, self.size).quantize(_PRICE, ROUND_HALF_EVEN, EXACT)
+        return positions.rounded_price(EXACT.divide(self.notional, self.size))
 
     @property
     def role(self) -> str:
@@ -89,7 +90,7 @@ class Block:
     trader_id: int
     coin: str
     time_ms: int
-    is_replayed: bool
+    is_replayed: bool = False
     groups: list[Group] = field(default_factory=list)
     fills: list[tuple[Decimal, Decimal, bool]] = field(default_factory=list)
 
@@ -98,20 +99,20 @@ class Block:
         """Whether as much was bought as sold."""
         return len(self.groups) == 2 and self.groups[0].size == self.groups[1].size
 
-    def add(self, trade: Trade, *, is_bought: bool) -> None:
-        """Take in one side of a trade."""
-        is_taker = (trade.side is Side.BUY) is is_bought
+    def add(self, signed_size: Decimal, price: Decimal, *, is_taker: bool) -> None:
+        """Take in one fill."""
+        is_bought = signed_size > 0
         group = next((one for one in self.groups if one.is_bought is is_bought), None)
         if group is None:
             group = Group(is_bought)
             self.groups.append(group)
-        notional = trade.price * trade.size
-        group.size += trade.size
+        notional = price * abs(signed_size)
+        group.size += abs(signed_size)
         group.notional += notional
         group.fills += 1
         if is_taker:
             group.taker_notional += notional
-        self.fills.append((trade.size if is_bought else -trade.size, trade.price, is_taker))
+        self.fills.append((signed_size, price, is_taker))
 
 
 @dataclass(slots=True)
@@ -158,6 +159,7 @@ class FeedEvent:
     stale: bool
     replayed: bool
     details: dict[str, str | None]
+    source: Literal["feed", "snapshot"] = "feed"
 
 
 @dataclass(slots=True)
@@ -169,6 +171,10 @@ class Outcome:
     events: list[FeedEvent] = field(default_factory=list)
     # (trader, coin, time, signed size, price, whether it took)
     waiting: list[tuple[int, str, int, Decimal, Decimal, bool]] = field(default_factory=list)
+    # (trader, coin) that a node has told, so that no fill of them waits any more.
+    told: set[tuple[int, str]] = field(default_factory=set)
+    # (trader, coin, time, size in the ledger, size that a node told, cause)
+    corrections: list[tuple[int, str, int, Decimal, Decimal, str]] = field(default_factory=list)
 
     def day(self, trader_id: int, time_ms: int) -> DaySums:
         """Return the sums of the trader's UTC day."""
@@ -188,17 +194,24 @@ def blocks(
     """
     found: dict[tuple[int, str, int], Block] = {}
     for trade, replayed in trades:
-        buyer, seller = ids[trade.buyer], ids[trade.seller]
-        if buyer == seller:
+        # A node tells some trades of one side alone.
+        buyer, seller = ids.get(trade.buyer), ids.get(trade.seller)
+        if buyer is not None and buyer == seller:
             sums = outcome.day(buyer, trade.time_ms)
             sums.wash_volume_usd += usd(trade.price * trade.size) or ZERO
             continue
-        for trader_id, is_bought in ((buyer, True), (seller, False)):
+        is_bought = trade.side is Side.BUY
+        for trader_id, size, is_taker in (
+            (buyer, trade.size, is_bought),
+            (seller, -trade.size, not is_bought),
+        ):
+            if trader_id is None:
+                continue
             key = (trader_id, trade.coin, trade.time_ms)
             block = found.get(key)
             if block is None:
-                block = found[key] = Block(*key, replayed)
-            block.add(trade, is_bought=is_bought)
+                block = found[key] = Block(*key, is_replayed=replayed)
+            block.add(size, trade.price, is_taker=is_taker)
     return list(found.values())
 
 
@@ -287,7 +300,8 @@ def _details(group: Group, step: episodes.Step, before: Episode | None) -> dict[
     """Return what an event tells beside its change; `realised_pnl` is before fees."""
     details: dict[str, str | None] = {"role": group.role, "fees": plain(step.fee)}
     if before is not None:
-        details["entry_price"] = plain(before.entry_price)
+        known = before.entry_price
+        details["entry_price"] = None if known is None else plain(known)
     if step.realised is not None and abs(step.realised) > 0:
         details["realised_pnl"] = plain(step.realised)
     if step.round_trip is not None:

@@ -158,7 +158,8 @@ def _held(
     if not told.stale and last_price is not None:
         with localcontext(EXACT):
             notional = usd(abs(row.size) * last_price)
-            unrealised_pnl = usd(row.size * (last_price - row.entry_price))
+            known = row.entry_price is not None
+            unrealised_pnl = usd(row.size * (last_price - row.entry_price)) if known else None
     return HeldPosition(
         coin=coin,
         size=row.size,

@@ -33,7 +33,7 @@ class RoundTrip(models.Model):
     opened_at_ms = models.BigIntegerField(null=True)
     closed_at_ms = models.BigIntegerField()
     peak_size = amount()
-    entry_price = amount()
+    entry_price = amount(null=True)  # null where nothing told it
     gross_pnl = amount(null=True)  # null where nothing tells at which price it was reduced
     fees = amount()
     funding = amount(null=True)  # above zero: earned; null where no snapshot told it

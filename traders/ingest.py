@@ -21,14 +21,14 @@ from exchange.wire import Trade
 from hlcopy.clock import utc_now
 from traders import bulk, coverage, eventlog, folding, ledgers
 from traders.coverage import SocketReport
-from traders.cursors import Arrival, Gap, Window
+from traders.cursors import Arrival, Gap, Start, Window
 from traders.episodes import EXACT
 from traders.eventlog import NewEvent
 from traders.folding import Account, Block, FeedEvent, Holding, Outcome
-from traders.knowledge import dex_of
+from traders.knowledge import dex_of, is_perpetual
 from traders.ledgers import KnownTraders
-from traders.models import PositionEvent
-from traders.recording import writing
+from traders.told import take_start
+from traders.writing import writing
 
 
 @dataclass(slots=True)
@@ -52,6 +52,8 @@ class _Coin:
     trades: int = 0
     late: int = 0
     gaps: list[Gap] = field(default_factory=list)
+    # What a node tells of the position before a block, by (address, time of the block).
+    starts: dict[tuple[str, int], Start | None] = field(default_factory=dict)
 
     def note(self, gap: Gap | None) -> None:
         if gap is not None:
@@ -64,11 +66,20 @@ class _Coin:
         fresh, gap = self.window.take(arrival)
         self.note(gap)
         self.trades += len(fresh)
+        # Nothing can be told backwards: a later fill may stand in the ledger already.
+        if arrival.starts and arrival.trades[0].time_ms > newest_ms:
+            self._take_starts(arrival)
         for trade in fresh:
             self.late += trade.time_ms < newest_ms
             if trade.time_ms >= newest_ms:
                 self.last_price = trade.price
         return fresh
+
+    def _take_starts(self, arrival: Arrival) -> None:
+        for trade, (buyer, seller) in zip(arrival.trades, arrival.starts, strict=True):
+            if trade.buyer != trade.seller:
+                self.starts.setdefault((trade.buyer, trade.time_ms), buyer)
+                self.starts.setdefault((trade.seller, trade.time_ms), seller)
 
 
 def ingest(
@@ -96,12 +107,14 @@ def ingest(
         )
         holdings = ledgers.holdings((block.trader_id, block.coin) for block in blocks)
         for block in blocks:
-            folding.fold(
-                *(block, accounts[block.trader_id], holdings[block.trader_id, block.coin]),
-                outcome,
-                gap_until_ms=coins[block.coin].gap_until_ms,
-            )
-        _write(coins, holdings, outcome)
+            account = accounts[block.trader_id]
+            holding, coin = holdings[block.trader_id, block.coin], coins[block.coin]
+            until_ms = coin.gap_until_ms
+            start = coin.starts.get((account.address, block.time_ms))
+            if start is not None and is_perpetual(block.coin):
+                take_start(block, account, holding, outcome, start, gap_until_ms=until_ms)
+            folding.fold(block, account, holding, outcome, gap_until_ms=until_ms)
+        _write(coins, accounts, holdings, outcome)
         if reports:
             coverage.report(reports)
         done.trades, done.events = len(counted), len(outcome.events)
@@ -140,7 +153,7 @@ def _seen(arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
         for trade in arrival.trades:
             seen.add((trade.buyer, dex))
             seen.add((trade.seller, dex))
-    return seen
+    return {(address, dex) for address, dex in seen if address}
 
 
 def _touched(blocks: Sequence[Block], outcome: Outcome) -> set[int]:
@@ -149,13 +162,19 @@ def _touched(blocks: Sequence[Block], outcome: Outcome) -> set[int]:
 
 
 def _write(
-    coins: Mapping[str, _Coin], holdings: Mapping[tuple[int, str], Holding], outcome: Outcome
+    coins: Mapping[str, _Coin],
+    accounts: Mapping[int, Account],
+    holdings: Mapping[tuple[int, str], Holding],
+    outcome: Outcome,
 ) -> None:
     """Write all but the events."""
+    bulk.write_ledgers(account for account in accounts.values() if account.has_changed)
+    bulk.add_corrections(outcome.corrections)
+    bulk.remove_waiting(outcome.told)
     bulk.write_positions(holdings)
     bulk.add_to_days(outcome.days)
     bulk.add_round_trips(outcome.round_trips, estimated=False)
-    bulk.add_waiting(outcome.waiting)
+    bulk.add_waiting([fill for fill in outcome.waiting if fill[:2] not in outcome.told])
     bulk.add_gaps(gap for coin in coins.values() for gap in coin.gaps)
     bulk.write_cursors(
         [
@@ -168,7 +187,7 @@ def _write(
                 late=coin.late,
             )
             for name, coin in coins.items()
-            if coin.window.floor_ms is not None
+            if coin.window.floor_ms is not None or coin.gaps
         ]
     )
 
@@ -177,7 +196,7 @@ def _new_events(events: Sequence[FeedEvent], accounts: Mapping[int, Account]) ->
     return [
         NewEvent(
             *(event.trader_id, accounts[event.trader_id].address, event.change),
-            *(PositionEvent.Source.FEED, event.time_ms),
+            *(event.source, event.time_ms),
             stale=event.stale,
             replayed=event.replayed,
             details=event.details,

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from traders.columns import amount
-from traders.feed import FeedCursor, FeedGap, FeedSocket
+from traders.feed import FeedCursor, FeedGap, FeedSocket, ImportedFile
 from traders.history import RoundTrip, TraderDay
 from traders.standing import Correction, Ledger, WaitingFill
 
@@ -23,6 +23,7 @@ __all__ = [
     "FeedGap",
     "FeedSocket",
     "Healing",
+    "ImportedFile",
     "Ledger",
     "Position",
     "PositionEvent",
@@ -135,7 +136,7 @@ class Position(models.Model):
     dex = models.CharField(max_length=16, blank=True, default="")
     coin = models.CharField(max_length=32)
     size = amount()  # signed: above zero long, below zero short
-    entry_price = amount()
+    entry_price = amount(null=True)  # null: only a node's fill has told the size
     # The episode, from flat to now: `traders.episodes`.
     opened_at_ms = models.BigIntegerField(null=True)  # null: before the trader was watched
     peak_size = amount(null=True)  # the largest absolute size
