@@ -104,9 +104,11 @@ def coin_feeds(cursors: Iterable[FeedCursor]) -> dict[str, CoinFeed]:
         coin: CoinFeed(
             gap_until_ms=cursor.gap_until_ms,
             is_covered=coin in covered,
-            carried_until_ms=covered[coin]
-            if coin in covered
-            else ended.get(coin, cursor.newest_ms),
+            # A trade may be committed up to a second before the row that says so.
+            carried_until_ms=max(
+                (covered.get(coin) if coin in covered else ended.get(coin)) or 0,
+                cursor.newest_ms or 0,
+            ),
         )
         for coin, cursor in known.items()
     }

@@ -248,8 +248,9 @@ def test_a_snapshot_without_a_change_costs_two_statements(trader):
 
     tables = ("traders_traderday", "traders_roundtrip")
     assert len([sql for sql in many if any(table in sql for table in tables)]) == 2
-    # Limits, ledger, positions before, sum of days, positions after, snapshot, day, ledger.
-    assert len(many) == 8
+    # Limits, ledger, positions before, what waits, what has moved, cursors, sum of days, positions
+    # after, snapshot, day, ledger.
+    assert len(many) == 11
 
 
 def test_figures_beyond_all_reason_are_unknown_and_stop_nobody(trader):

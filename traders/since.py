@@ -1,0 +1,72 @@
+"""What the feed has brought of one trader lately: what a snapshot is held against."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from django.db import connection
+
+from traders.backsolving import WaitedFill
+from traders.knowledge import dex_of
+from traders.models import FeedCursor, PositionEvent, WaitingFill
+
+#: Who changes more often than this within `LATELY_SECONDS` cannot be judged.
+MOST_EVENTS = 2000
+#: A snapshot is judged within 30 s, and looks back 5 s.
+LATELY_SECONDS = 90
+NEWEST = """
+SELECT coin, exchange_time_ms, size_after - size_before, price, source,
+    created_at >= now() - make_interval(secs => %s),
+    coalesce((details ->> 'realised_pnl')::numeric, 0) - coalesce((details ->> 'fees')::numeric, 0)
+FROM traders_positionevent WHERE trader_id = %s ORDER BY id DESC LIMIT %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MovedBy:
+    """One event of the feed; `realised_pnl` is after fees."""
+
+    time_ms: int
+    size: Decimal
+    price: Decimal
+    realised_pnl: Decimal
+
+
+@dataclass(slots=True)
+class Since:
+    """By coin: fills that wait, changes of the last minute and a half, oldest first, last gaps.
+
+    `is_whole`: no change of that time is missing here.
+    """
+
+    waiting: dict[str, list[WaitedFill]] = field(default_factory=dict)
+    moves: dict[str, list[MovedBy]] = field(default_factory=dict)
+    gaps: dict[str, int | None] = field(default_factory=dict)
+    is_whole: bool = True
+
+
+def read(trader_id: int, dexes: Collection[str], held: Collection[str]) -> Since:
+    """Return what is known of the trader on these dexes; the caller holds the ledger's lock."""
+    since = Since()
+    waiting = defaultdict(list)
+    rows = WaitingFill.objects.filter(trader_id=trader_id).order_by("time_ms", "id")
+    for row in rows.iterator():
+        if dex_of(row.coin) in dexes:
+            fill = WaitedFill(row.time_ms, row.size, row.price, row.is_taker)
+            waiting[row.coin].append(fill)
+    since.waiting = dict(waiting)
+    moves = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST, [LATELY_SECONDS, trader_id, MOST_EVENTS])
+        events = cursor.fetchall()
+    since.is_whole = len(events) < MOST_EVENTS or not events[-1][5]
+    for coin, time_ms, size, price, source, is_recent, realised in reversed(events):
+        if source == PositionEvent.Source.FEED and is_recent:
+            moves[coin].append(MovedBy(time_ms, size, price, realised))
+    since.moves = dict(moves)
+    coins = set(held) | since.waiting.keys() | since.moves.keys()
+    since.gaps = dict(FeedCursor.objects.filter(coin__in=coins).values_list("coin", "gap_until_ms"))
+    return since
