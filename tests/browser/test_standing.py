@@ -28,8 +28,8 @@ def standing_trader() -> Trader:
     trader = add_trader(2)
     now = now_ms()
     add_snapshot(trader, "1000", at_ms=now - 600_000)
-    for coin, size in (("BTC", "0.5"), ("ETH", "-4")):
-        add_position(trader, coin, size, entry_price=Decimal(100), leverage=5)
+    for coin, size, entry in (("BTC", "0.5", "100.0000000007"), ("ETH", "-4", "100")):
+        add_position(trader, coin, size, entry_price=Decimal(entry), leverage=5)
     for coin in (*COINS, "SOL"):
         add_cursor(coin, gap_until_ms=STATE_MS, newest_ms=now, last_price=Decimal(90))
     add_gap("ETH", now - 300_000, now - 290_000)
@@ -49,6 +49,8 @@ def test_a_position_says_whether_it_is_live_stale_or_unknown(book, server, brows
     live, stale, unknown = page.locator("#positions tbody tr").all()
     assert live.locator(".state").inner_text() == "live"
     assert "\u2212$5.00" in live.inner_text()
+    assert live.locator("td:nth-child(4)").inner_text() == "100"
+    assert live.locator("td:nth-child(4)").get_attribute("title") == "100.0000000007"
     assert re.fullmatch(r"stale since \d\d:\d\d:\d\d", stale.locator(".state").inner_text())
     assert unknown.locator(".state").inner_text() == "unknown"
     assert "xyz:TSLA" in unknown.inner_text()

@@ -4,7 +4,18 @@ import { read, repeat } from "./api.js";
 import { mark, tally } from "./standing.js";
 import { watchStatus } from "./status.js";
 import { Stream, follow } from "./stream.js";
-import { UNKNOWN, ago, copyButton, decimal, dollars, element, fact, gain, write } from "./text.js";
+import {
+  UNKNOWN,
+  ago,
+  copyButton,
+  decimal,
+  dollars,
+  element,
+  fact,
+  gain,
+  price,
+  write,
+} from "./text.js";
 import { Updates } from "./updates.js";
 
 const REFRESH_SECONDS = 5;
@@ -48,13 +59,15 @@ function row(position) {
   const sides = { LONG: "▲ LONG", SHORT: "▼ SHORT" };
   const state = element("td", "state");
   state.append(mark(position));
+  const entry = element("td", "number", price(position.entry_price));
+  if (position.entry_price) entry.title = decimal(position.entry_price);
   const profit = element("td", "gain number", gain(position.unrealised_pnl));
   profit.dataset.sign = Math.sign(Number(position.unrealised_pnl ?? 0));
   made.append(
     coin,
     element("td", position.side ? "side" : "", sides[position.side] ?? UNKNOWN),
     element("td", "number", decimal(position.size)),
-    element("td", "number", decimal(position.entry_price)),
+    entry,
     element("td", "number", dollars(position.notional)),
     profit,
     element("td", "number", position.leverage === null ? UNKNOWN : `${position.leverage}×`),
