@@ -1,4 +1,4 @@
-"""How the feed is covered, as operators see it: sockets, coins and gaps."""
+"""How the feed is covered, as operators see it: sockets, coins, gaps, and files of a node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from hlcopy.admin import ReadOnlyAdmin
 from hlcopy.clock import from_ms
 from traders.coverage import alive, covered_coins
-from traders.models import FeedCursor, FeedGap, FeedSocket
+from traders.models import FeedCursor, FeedGap, FeedSocket, ImportedFile
 
 
 @admin.register(FeedSocket)
@@ -97,3 +97,24 @@ class FeedGapAdmin(ReadOnlyAdmin):
     def seconds(self, gap: FeedGap) -> str:
         """Return how long it was, in exchange time."""
         return "" if gap.from_ms is None else f"{(gap.to_ms - gap.from_ms) / 1000:,.3f}"
+
+
+@admin.register(ImportedFile)
+class ImportedFileAdmin(ReadOnlyAdmin):
+    """How far each file of a node's fills is counted, the newest first."""
+
+    list_display = (
+        *("path", "lines", "damaged", "newest_at", "number_of_coins", "is_finished"),
+        "counted_at",
+    )
+    ordering = ("-counted_at", "path")
+
+    @admin.display(description="newest fill")
+    def newest_at(self, imported: ImportedFile) -> datetime | None:
+        """Return the exchange's time of the newest fill."""
+        return None if imported.newest_ms is None else from_ms(imported.newest_ms)
+
+    @admin.display(description="coins")
+    def number_of_coins(self, imported: ImportedFile) -> int:
+        """Count the coins that it carries."""
+        return len(imported.coins)

@@ -37,7 +37,7 @@ SELECT wanted.coin, wanted.floor_ms,
 class HeldPosition:
     """What is known of one position; None is unknown, and all of it is where `known` is False.
 
-    `as_of`: a stale position was so then; a fresh one is so, up to the newest block.
+    `as_of`: up to then it is certain; of a fresh one that is the newest block.
     """
 
     coin: str

@@ -2,7 +2,7 @@
 
 A position is known from its floor on: the exchange time up to which a snapshot or a node's fill has
 told its size (`traders.standing.Ledger`). It is fresh while the feed has carried the coin without a
-gap since then, else stale: it was so at `as_of_ms`, and what came after may have been missed.
+gap since then, else stale: certain up to `as_of_ms`, what came after may have been missed.
 """
 
 from __future__ import annotations

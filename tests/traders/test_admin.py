@@ -22,6 +22,7 @@ from traders.models import (
     FeedCursor,
     FeedGap,
     FeedSocket,
+    ImportedFile,
     Position,
     PositionEvent,
     Trader,
@@ -29,7 +30,7 @@ from traders.models import (
 
 MODELS = [
     *(Trader, Position, PositionEvent, AccountSnapshot, Correction, Coin),
-    *(FeedSocket, FeedCursor, FeedGap),
+    *(FeedSocket, FeedCursor, FeedGap, ImportedFile),
     *(JobRun, JobHealth, Heartbeat, Alert),
 ]
 ADDRESS = f"0xab{'c' * 38}"
@@ -71,6 +72,7 @@ def records(db):
     add_cursor("BTC", gap_until_ms=None)
     add_gap("BTC", None, 1, "first")
     add_correction(trader)
+    ImportedFile.objects.create(path="/data/20251009/8.lz4", digest="ab", coins=["BTC"])
     JobRun.objects.create(job="track", slot=1, sent_at=now)
     JobHealth.objects.create(job="track", seconds=75)
     Heartbeat.objects.create(name="host:1:2", role="web", started_at=now, seen_at=now)

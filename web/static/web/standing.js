@@ -5,7 +5,7 @@ import { dateAndTime, element, time } from "./text.js";
 const STATES = { live: "good", stale: "wait", unknown: "none" };
 const MEANINGS = {
   live: "No trade of this coin was missed: exact as of",
-  stale: "Trades may have been missed since; it was so at",
+  stale: "Trades of this coin may have been missed since",
   unknown: "The trader has traded this coin, but nothing tells the size yet",
 };
 
