@@ -35,7 +35,7 @@ DEMO_SETTINGS = {
     "HYPERLIQUID_COINS": "all,xyz:*",
     "TRACKING_INTERVAL_SECONDS": "5",
     "TRACKING_BATCH_SIZE": "45",
-    "TRACKING_WEIGHT_PER_PASS": "90",
+    "TRACKING_WEIGHT_PER_PASS": "60",
     "LEADERBOARD_INTERVAL_SECONDS": "10",
 }
 # The exchange counts 60 s; the rest covers the last stamp's age and a worker that ended slowly.

@@ -12,8 +12,9 @@ from django.db import connection
 
 from traders.cursors import Gap, Window
 from traders.episodes import RoundTrip
-from traders.folding import Account, DaySums, Holding
+from traders.folding import Account, Holding
 from traders.knowledge import dex_of
+from traders.outcome import DaySums
 
 # What depends on the size is no longer what the snapshot told, nor on another side the rest of it.
 WRITE_POSITIONS = """

@@ -14,16 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
-from typing import Literal
 
 from exchange.wire import Side, Trade
-from hlcopy.clock import from_ms
 from hlcopy.decimals import plain
 from traders import episodes, positions
-from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode, RoundTrip, usd
+from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode, usd
 from traders.knowledge import floor_ms, is_perpetual, is_stale
+from traders.outcome import DaySums, FeedEvent, Outcome
 from traders.positions import ZERO, Change, Fill
 
 #: A block older than this on arrival is told as `replayed`.
@@ -115,76 +113,6 @@ class Block:
         self.fills.append((signed_size, price, is_taker))
 
 
-@dataclass(slots=True)
-class DaySums:
-    """What a batch adds to one trader's day."""
-
-    fills: int = 0
-    volume_usd: Decimal = ZERO
-    taker_volume_usd: Decimal = ZERO
-    unknown_volume_usd: Decimal = ZERO
-    wash_volume_usd: Decimal = ZERO
-    events: int = 0
-    closed: int = 0
-    wins: int = 0
-    losses: int = 0
-    gross_profit: Decimal = ZERO
-    gross_loss: Decimal = ZERO
-    realised_gross: Decimal = ZERO
-    fees: Decimal = ZERO
-    held_ms: int = 0
-
-    def add_round_trip(self, trip: RoundTrip) -> None:
-        """Count an episode that has ended; one that is not whole is in no win rate."""
-        self.closed += 1
-        net = trip.net_pnl
-        if net is None or trip.opened_at_ms is None:
-            return
-        self.held_ms += trip.closed_at_ms - trip.opened_at_ms
-        if net > 0:
-            self.wins += 1
-            self.gross_profit += net
-        elif net < 0:
-            self.losses += 1
-            self.gross_loss -= net
-
-
-@dataclass(frozen=True, slots=True)
-class FeedEvent:
-    """A change that the feed has told."""
-
-    trader_id: int
-    change: Change
-    time_ms: int
-    stale: bool
-    replayed: bool
-    details: dict[str, str | None]
-    source: Literal["feed", "snapshot"] = "feed"
-
-
-@dataclass(slots=True)
-class Outcome:
-    """Everything that a batch makes; holdings that changed say so themselves."""
-
-    days: dict[tuple[int, date], DaySums] = field(default_factory=dict)
-    round_trips: list[tuple[int, RoundTrip]] = field(default_factory=list)
-    events: list[FeedEvent] = field(default_factory=list)
-    # (trader, coin, time, signed size, price, whether it took)
-    waiting: list[tuple[int, str, int, Decimal, Decimal, bool]] = field(default_factory=list)
-    # (trader, coin) that a node has told, so that no fill of them waits any more.
-    told: set[tuple[int, str]] = field(default_factory=set)
-    # (trader, coin, time, size in the ledger, size that a node told, cause)
-    corrections: list[tuple[int, str, int, Decimal, Decimal, str]] = field(default_factory=list)
-
-    def day(self, trader_id: int, time_ms: int) -> DaySums:
-        """Return the sums of the trader's UTC day."""
-        key = (trader_id, from_ms(time_ms).date())
-        sums = self.days.get(key)
-        if sums is None:
-            sums = self.days[key] = DaySums()
-        return sums
-
-
 def blocks(
     trades: Iterable[tuple[Trade, bool]], ids: Mapping[str, int], outcome: Outcome
 ) -> list[Block]:
@@ -225,19 +153,16 @@ def fold(
     sums = outcome.day(block.trader_id, block.time_ms)
     floor = floor_ms(account.floors, account.bases, account.doubts, block.coin)
     is_counted_alone = floor is None or block.time_ms <= floor
-    for group in block.groups:
-        volume = usd(group.notional) or ZERO
-        sums.fills += group.fills
-        sums.volume_usd += volume
-        sums.taker_volume_usd += usd(group.taker_notional) or ZERO
-        sums.fees += usd(group.notional * group.fee_rate) or ZERO
-        if is_counted_alone and is_perpetual(block.coin):
-            sums.unknown_volume_usd += volume
+    fees = _count_volume(block, sums, is_counted_alone=is_counted_alone)
     if not is_perpetual(block.coin):
         return
     if floor is None:
+        outcome.leave_out(block.trader_id, None)
         outcome.waiting += ((block.trader_id, block.coin, block.time_ms, *f) for f in block.fills)
         return
+    is_elsewhere = ":" in block.coin
+    if is_counted_alone or is_elsewhere:
+        outcome.leave_out(block.trader_id, -fees)
     if is_counted_alone:
         return
     stale = is_stale(
@@ -249,6 +174,8 @@ def fold(
     for group in block.groups:
         for change, step, before in steps(holding, block, group):
             take_step(step, block.trader_id, sums, outcome)
+            if is_elsewhere:
+                outcome.leave_out(block.trader_id, step.realised or ZERO)
             if not block.nets_to_nothing:
                 sums.events += 1
                 details = _details(group, step, before)
@@ -258,6 +185,21 @@ def fold(
                         *(stale, block.is_replayed, details),
                     )
                 )
+
+
+def _count_volume(block: Block, sums: DaySums, *, is_counted_alone: bool) -> Decimal:
+    """Count what needs no position; return the fees, which spot and outcomes have not."""
+    fees = ZERO
+    for group in block.groups:
+        volume = usd(group.notional) or ZERO
+        sums.fills += group.fills
+        sums.volume_usd += volume
+        sums.taker_volume_usd += usd(group.taker_notional) or ZERO
+        if is_perpetual(block.coin):
+            fees += usd(group.notional * group.fee_rate) or ZERO
+            sums.unknown_volume_usd += volume if is_counted_alone else ZERO
+    sums.fees += fees
+    return fees
 
 
 def steps(

@@ -19,14 +19,15 @@ from decimal import Decimal, localcontext
 
 from exchange.wire import Trade
 from hlcopy.clock import utc_now
-from traders import bulk, coverage, eventlog, folding, ledgers
+from traders import bulk, coverage, days, eventlog, folding, ledgers
 from traders.coverage import SocketReport
 from traders.cursors import Arrival, Gap, Start, Window
 from traders.episodes import EXACT
 from traders.eventlog import NewEvent
-from traders.folding import Account, Block, FeedEvent, Holding, Outcome
+from traders.folding import Account, Block, Holding
 from traders.knowledge import dex_of, is_perpetual
 from traders.ledgers import KnownTraders
+from traders.outcome import FeedEvent, Outcome
 from traders.told import take_start
 from traders.writing import writing
 
@@ -173,6 +174,7 @@ def _write(
     bulk.remove_waiting(outcome.told)
     bulk.write_positions(holdings)
     bulk.add_to_days(outcome.days)
+    days.leave_out(outcome.left_out)
     bulk.add_round_trips(outcome.round_trips, estimated=False)
     bulk.add_waiting([fill for fill in outcome.waiting if fill[:2] not in outcome.told])
     bulk.add_gaps(gap for coin in coins.values() for gap in coin.gaps)

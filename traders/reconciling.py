@@ -23,9 +23,10 @@ from traders import doubts, folding, positions
 from traders.backsolving import WaitedFill, beginning
 from traders.doubts import Cut, Doubt
 from traders.episodes import EXACT, Episode, usd
-from traders.folding import Block, Holding, Outcome
+from traders.folding import Block, Holding
 from traders.knowledge import dex_of, floor_ms
 from traders.models import Correction, Healing, Ledger, Position
+from traders.outcome import Outcome
 from traders.positions import ZERO, Change, Fill
 from traders.since import Since
 from traders.statistics import episode_of, keep_episode

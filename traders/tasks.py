@@ -47,7 +47,7 @@ def healing_weight(configuration: Configuration) -> int:
 
     They may take `TRACKING_WEIGHT_PER_PASS` in each interval (docs/operations.md).
     """
-    interval = max(60, configuration.tracking_interval_seconds)
+    interval = configuration.tracking_interval_seconds
     of_passes = configuration.tracking_weight_per_pass * 60 / interval
     left = max(0.0, configuration.hyperliquid_weight_per_minute - of_passes)
     return max(STATE_WEIGHT, int(left * HEAL_SECONDS / 60))

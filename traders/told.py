@@ -17,8 +17,9 @@ from hlcopy.decimals import plain
 from traders import episodes, positions
 from traders.cursors import Start
 from traders.episodes import Episode
-from traders.folding import Account, Block, FeedEvent, Holding, Outcome, take_step
+from traders.folding import Account, Block, Holding, take_step
 from traders.knowledge import floor_ms, is_stale
+from traders.outcome import FeedEvent, Outcome
 from traders.positions import ZERO, Change
 
 

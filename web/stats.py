@@ -112,7 +112,9 @@ def _feed(
         "new_traders_per_minute": _fresh(now, measured, "rotation").get("new_per_minute"),
         "last_trade_age_seconds": (now - last_trade).total_seconds() if last_trade else None,
         "open_gaps": len(coverage.open_gaps()),
-        "gaps_last_day": _number_of(FeedGap.objects.filter(noted_at__gt=now - DAY)),
+        "gaps_last_day": _number_of(
+            FeedGap.objects.filter(noted_at__gt=now - DAY).exclude(reason=FeedGap.Reason.FIRST)
+        ),
         "bad_frames": feed.bad_frames if feed.sockets else None,
         "silent_coins": len(coverage.silent_coins()) if feed.connected else None,
     }

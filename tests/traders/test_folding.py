@@ -16,7 +16,8 @@ from exchange.wire import Side, Trade
 from tests.traders.fills import START_MS, address, trade
 from traders import folding
 from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode
-from traders.folding import Account, FeedEvent, Holding, Outcome
+from traders.folding import Account, Holding
+from traders.outcome import FeedEvent, Outcome
 from traders.positions import ZERO
 
 TRADERS = range(1, 5)
