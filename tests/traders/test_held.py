@@ -44,7 +44,7 @@ def live(*coins: str) -> None:
     """Let the feed carry the coins since before the snapshot."""
     for coin in coins:
         add_coin(coin)
-        add_cursor(coin, gap_until_ms=GAP_MS, last_price=LAST, newest_ms=BLOCK_MS)
+        add_cursor(coin, gap_until_ms=GAP_MS, last_price=LAST, newest_ms=STATE_MS + 70)
     follow(*coins, until_ms=BLOCK_MS)
 
 
