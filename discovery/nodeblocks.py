@@ -92,9 +92,9 @@ class Blocks:
         return self._give(end, number)
 
     @property
-    def has_damage(self) -> bool:
-        """Whether something could not be read since the last block."""
-        return self._damaged > 0
+    def is_clean(self) -> bool:
+        """Whether everything is given out, and nothing since was damaged."""
+        return self._waiting is None and not self._damaged
 
     def _is_ahead(self, time_ms: int) -> bool:
         return self.newest_ms is None or time_ms > self.newest_ms + AHEAD_MS
