@@ -205,7 +205,7 @@ class FileImport:
         )
 
     def _lock(self) -> None:
-        """Lock the file's row, before all others; raises TakenOverError if it went on without us."""
+        """Lock the file's row, first of all; raises TakenOverError if it went on without us."""
         path = str(self.file.path)
         ImportedFile.objects.bulk_create(
             [ImportedFile(path=path, digest=self._digest)], ignore_conflicts=True

@@ -125,7 +125,7 @@ def direction(coin: str, start: Decimal, after: Decimal) -> str:
 
 def text(blocks: Iterable[list[Event]], *, by_block: bool) -> bytes:
     """Return the lines of a node's file."""
-    lines = []
+    lines: list[Any] = []
     for number, events in enumerate(blocks):
         if by_block:
             lines.append({"block_time": "2026", "block_number": number, "events": events})

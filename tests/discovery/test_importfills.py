@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -40,7 +41,7 @@ def held() -> dict[tuple[str, str], Decimal]:
     return {(address, coin): size for address, coin, size in rows}
 
 
-def book() -> dict[str, list[tuple]]:
+def book() -> dict[str, list[Any]]:
     """Return everything an import makes, but for numbers and times of writing."""
     return {
         "positions": list(
@@ -150,7 +151,7 @@ def test_every_direction_is_reproduced(tmp_path):
 
 def told_by_events() -> list[tuple[str, str, str]]:
     """Return (trader, coin, dir) of every fill, from the events; a flip is two."""
-    found = []
+    found: list[tuple[str, str, str]] = []
     closes: dict[tuple[str, str, int], bool] = {}
     for event in PositionEvent.objects.order_by("id"):
         who, at = (event.trader_address, event.coin), event.exchange_time_ms
