@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from discovery.blocks import AHEAD_MS, newest_block_ms
+from discovery.blocks import BlockTimes
 from exchange.stream import Stream, StreamState
 from exchange.subscriptions import Subscription
 from exchange.wire import AllMids, Bbo, Frame, TradesFrame
@@ -31,8 +31,8 @@ class FrameIntake:
         """Pass trades and mids on to these two."""
         self._on_trades = on_trades
         self._on_mids = on_mids
-        # What every coin's trades, and the clock, claim: a coin's time is judged by the others'.
-        self._newest: dict[str, int] = {}
+        # Of every coin's trades, and of the clock.
+        self._blocks = BlockTimes()
         # What was passed on of every coin, and what waits because it is ahead.
         self._brought: dict[str, int] = {}
         self._ahead: list[tuple[TradesFrame, bool]] = []
@@ -49,7 +49,7 @@ class FrameIntake:
                 self.trades += len(trades)
                 self._take_trades(frame, is_replay=is_replay)
             case Bbo(coin=coin, time_ms=time_ms):
-                self._newest[f"bbo {coin}"] = time_ms
+                self._blocks.add(f"bbo {coin}", time_ms)
             case AllMids():
                 self._on_mids(frame)
         if self._ahead:
@@ -59,7 +59,7 @@ class FrameIntake:
 
     def keep_only(self, coins: set[str]) -> None:
         """Forget the block times of coins that are no longer carried."""
-        self._newest = {coin: at for coin, at in self._newest.items() if coin in coins}
+        self._blocks.keep_only(coins)
 
     def follow(self, live: set[str], *, connected: bool) -> None:
         """Learn which coins' subscriptions live now; who is not among them is carried no more."""
@@ -80,14 +80,13 @@ class FrameIntake:
     @property
     def newest_block_ms(self) -> int | None:
         """Exchange time of the newest block that can be believed."""
-        return newest_block_ms(self._newest)
+        return self._blocks.newest_ms
 
     def _take_trades(self, frame: TradesFrame, *, is_replay: bool) -> None:
         """Pass a frame on; one that is ahead of everything waits until the others come near it."""
         coin, time_ms = frame.coin, frame.trades[-1].time_ms
-        self._newest[coin] = max(self._newest.get(coin, 0), time_ms)
-        others = [at for name, at in self._newest.items() if name != coin]
-        if others and time_ms > max(others) + AHEAD_MS and len(self._ahead) < MOST_AHEAD:
+        self._blocks.add(coin, time_ms)
+        if self._blocks.is_ahead(coin, time_ms) and len(self._ahead) < MOST_AHEAD:
             self._ahead.append((frame, is_replay))
             return
         newest_ms = self._brought.get(coin, 0)

@@ -178,7 +178,7 @@ class Schedule:
         """Compare the book with the truth."""
         gaps: dict[str, list[Gap]] = defaultdict(list)
         for row in FeedGap.objects.values_list("coin", "from_ms", "to_ms", "reason"):
-            gaps[row[0]].append(Gap(*row))
+            gaps[row[0]].append(Gap(*row))  # type: ignore[arg-type]  # the reason is one of them
         self._check_events()
         self._check_trades(gaps)
         self._check_positions(gaps)
