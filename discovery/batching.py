@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from exchange.wire import Trade
-from traders.coverage import SocketReport
 from traders.cursors import Arrival, Gap, Reason
+from traders.socket_report import SocketReport
 
 #: The newest trades of a coin that are certainly remembered; one block has had 421 of one trader.
 WINDOW_TRADES = 512

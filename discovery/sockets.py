@@ -10,8 +10,8 @@ from discovery.blocks import BlockTimes
 from exchange.stream import Stream, StreamState
 from exchange.subscriptions import Subscription
 from exchange.wire import AllMids, Bbo, Frame, TradesFrame
-from traders.coverage import SocketReport
 from traders.cursors import Arrival
+from traders.socket_report import SocketReport
 
 logger = logging.getLogger(__name__)
 #: Its best prices change several times a second, also while nobody trades.

@@ -189,7 +189,18 @@ def _execute(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Run a statement over the rows' columns, as arrays; nothing without rows."""
     if rows:
         with connection.cursor() as cursor:
-            cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+            cursor.execute(statement, [_array(column) for column in zip(*rows, strict=True)])
+
+
+def _array(column: Sequence[Any]) -> str | list[Any]:
+    """Return a column as a parameter: numbers and dates as the text of an array.
+
+    The driver writes a list value by value in Python, which takes three times as long.
+    """
+    some = next((value for value in column if value is not None), None)
+    if isinstance(some, str | bytes):
+        return list(column)
+    return f"{{{','.join(map(str, column)).replace('None', 'NULL')}}}"
 
 
 def _copy(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from traders.knowledge import CoinFeed
 from traders.models import Coin, FeedCursor, FeedSocket
+from traders.socket_report import SocketReport
 
 ALIVE_SECONDS = 5
 #: A dead process' rows are shown for an hour.
@@ -27,24 +28,6 @@ LAST_CARRIED = """
 SELECT coin, max(newest_block_ms) FROM traders_feedsocket, unnest(coins) AS coin
  WHERE coins && %(coins)s::varchar[] AND coin = ANY(%(coins)s) GROUP BY coin
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SocketReport:
-    """What a socket says of itself; counts are since its process started.
-
-    `coins` are the acknowledged subscriptions to trades, `newest_block_ms` is exchange time.
-    """
-
-    name: str
-    connected: bool
-    since_at: datetime
-    coins: list[str]
-    newest_block_ms: int | None
-    trades: int
-    bad_frames: int
-    reconnects: int
-    last_error: str
 
 
 @dataclass(frozen=True, slots=True)

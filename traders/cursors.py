@@ -16,6 +16,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from operator import itemgetter
 from typing import Literal
 
@@ -94,7 +95,7 @@ class Window:
                 self.floor_ms = max(self.floor_ms or 0, gone[-1])
                 keys = keys[len(gone) :]
                 self._keys = set(keys)
-        return b"".join(_KEY.pack(*key) for key in keys)
+        return struct.pack(f"<{2 * len(keys)}q", *chain.from_iterable(keys))
 
     def take(self, arrival: Arrival) -> tuple[list[Trade], Gap | None]:
         """Return the trades that count now, in order, and the gap that the frame shows, if any."""

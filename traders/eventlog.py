@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from django.db import connection, transaction
 
 from hlcopy import broadcast
@@ -77,7 +77,7 @@ def append(events: Sequence[NewEvent]) -> int | None:
                         event.stale,
                         event.replayed,
                         event.exchange_time_ms,
-                        json.dumps(event.details),
+                        msgspec.json.encode(event.details).decode(),
                     )
                 )
     transaction.on_commit(lambda: broadcast.wake(head))

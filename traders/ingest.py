@@ -20,7 +20,6 @@ from decimal import Decimal, localcontext
 from exchange.wire import Trade
 from hlcopy.clock import utc_now
 from traders import bulk, coverage, days, eventlog, folding, ledgers
-from traders.coverage import SocketReport
 from traders.cursors import Arrival, Gap, Start, Window
 from traders.episodes import EXACT
 from traders.eventlog import NewEvent
@@ -28,6 +27,7 @@ from traders.folding import Account, Block, Holding
 from traders.knowledge import dex_of, is_perpetual
 from traders.ledgers import KnownTraders
 from traders.outcome import FeedEvent, Outcome
+from traders.socket_report import SocketReport
 from traders.told import take_start
 from traders.writing import writing
 

@@ -31,7 +31,10 @@ LOCK_CURSORS = """
 SELECT coin, floor_ms, newest_ms, keys, gap_until_ms FROM traders_feedcursor
 WHERE coin = ANY(%s) ORDER BY coin FOR NO KEY UPDATE
 """
-TRADER_IDS = "SELECT address, id FROM traders_trader WHERE address = ANY(%s)"
+TRADER_IDS = """
+SELECT address, id, EXISTS (SELECT FROM traders_ledger WHERE trader_id = id) FROM traders_trader
+WHERE address = ANY(%s)
+"""
 ADD_LEDGERS = """
 INSERT INTO traders_ledger (trader_id, floors, bases, doubts, emptied)
 SELECT id, '{}', '{}', '{}', '{}' FROM unnest(%s::bigint[]) AS id ORDER BY id
@@ -76,16 +79,35 @@ class KnownTraders:
             for address, dex in seen
             if address not in self._ids or (dex and (address, dex) not in self._dexes)
         }
-        added = sightings.record(news, at)
-        asked = sorted({address for address, _ in news})
-        if asked:
-            with connection.cursor() as cursor:
-                cursor.execute(TRADER_IDS, [asked])
-                found = dict(cursor.fetchall())
-                cursor.execute(ADD_LEDGERS, [sorted(found.values())])
-            self._ids |= found
+        added = 0
+        if news:
+            # Most are known to PostgreSQL, and to read is cheaper than to insert in vain.
+            found = _read_ids({address for address, _ in news})
+            added = sightings.record(
+                {(address, dex) for address, dex in news if dex or address not in found}, at
+            )
+            found |= _read_ids({address for address, _ in news} - found.keys())
+            _add_ledgers(trader_id for trader_id, has_ledger in found.values() if not has_ledger)
+            self._ids |= {address: trader_id for address, (trader_id, _) in found.items()}
             self._dexes.update(pair for pair in news if pair[1])
         return {address: self._ids[address] for address, _ in seen}, added
+
+
+def _read_ids(addresses: Collection[str]) -> dict[str, tuple[int, bool]]:
+    """Return the numbers of those that are traders, and whether each has a ledger row."""
+    if not addresses:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(TRADER_IDS, [list(addresses)])
+        return {address: (trader_id, has_ledger) for address, trader_id, has_ledger in cursor}
+
+
+def _add_ledgers(traders: Iterable[int]) -> None:
+    """Give the traders their ledger rows."""
+    bare = sorted(traders)
+    if bare:
+        with connection.cursor() as cursor:
+            cursor.execute(ADD_LEDGERS, [bare])
 
 
 def lock_cursors(coins: Collection[str]) -> dict[str, tuple[Window, int | None]]:

@@ -90,12 +90,24 @@ class Reconciling:
                     self._settle_base(coin)
                 else:
                     self._settle_known(coin)
+        self._settled.later_pnl += self._realised_later()
         floors, bases = self._ledger.floors, self._ledger.bases
         floors[self._dex] = max(self._settled.floor_ms, floors.get(self._dex, 0))
         for coin in [coin for coin in bases if dex_of(coin) == self._dex]:
             if bases[coin] <= floors[self._dex]:
                 del bases[coin]
         return self._settled
+
+    def _realised_later(self) -> Decimal:
+        """Return what the feed has realised on this dex since the snapshot, after fees."""
+        later = [
+            move.realised_pnl
+            for coin, moves in self._since.moves.items()
+            if dex_of(coin) == self._dex
+            for move in moves
+            if move.time_ms > self._time_ms
+        ]
+        return sum(later, ZERO)
 
     def _floor(self, coin: str) -> int | None:
         ledger = self._ledger
@@ -174,13 +186,16 @@ class Reconciling:
             sums.unknown_volume_usd -= usd(group.notional) or ZERO
             for _change, step, _before in folding.steps(holding, block, group):
                 folding.take_step(step, block.trader_id, sums, outcome)
-                if block.time_ms > self._time_ms and not self._dex:
+                if block.time_ms > self._time_ms:
                     self._settled.later_pnl += (step.realised or ZERO) - step.fee
 
     def _settle_known(self, coin: str) -> None:
         """Confirm what the ledger has, or correct it where that needs no other look."""
         floor, held = self._floor(coin) or 0, self._before.get(coin)
         if self._time_ms <= floor:
+            # A node has told more since.
+            self._settled.before |= {} if held is None else {coin: held}
+            self._settled.told |= {coin: self._told[coin]} if coin in self._told else {}
             return
         moves = [(move.time_ms, move.size) for move in self._since.moves.get(coin, ())]
         possible = doubts.cuts(moves, self._time_ms, since_ms=floor)
@@ -250,15 +265,6 @@ class Reconciling:
             for fill in (*self._since.moves.get(coin, ()), *self._since.waiting.get(coin, ()))
             if fill.time_ms > cut.at_ms
         ]
-        if not self._dex:
-            self._settled.later_pnl += sum(
-                (
-                    move.realised_pnl
-                    for move in self._since.moves.get(coin, ())
-                    if move.time_ms > cut.at_ms
-                ),
-                ZERO,
-            )
         if not fills:
             return told
         now = positions.Position(coin)

@@ -144,11 +144,14 @@ def _take(
     bulk.add_round_trips(settled.history.round_trips, estimated=False)
     if settled.solved:
         WaitingFill.objects.filter(trader_id=trader_id, coin__in=settled.solved).delete()
+    if settled.dex:
+        statistics.leave_out(settled.history)
     details = statistics.add(
         *(settled.dex, settled.before, settled.told, settled.changes),
         time_ms=state.time_ms,
         account_value=known_value(state),
         later_pnl=settled.later_pnl,
+        is_whole=settled.look_again is None,
     )
     gone = [coin for coin, row in settled.rows.items() if row is None and coin in settled.before]
     if gone:

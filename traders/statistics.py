@@ -23,6 +23,7 @@ from hlcopy.decimals import plain
 from traders import days, episodes, equity, positions
 from traders.episodes import EXACT, Episode, usd
 from traders.models import Ledger, Position, RoundTrip, TraderDay
+from traders.outcome import Outcome
 from traders.positions import ZERO, Change
 
 #: A mark price older than this says nothing about the price of a close.
@@ -97,6 +98,12 @@ class Statistics:
                 others = self._realised() - counted
                 self._ledger.realised_pnl = usd(self._ledger.realised_pnl + others)
         return details
+
+    def leave_out(self, history: Outcome) -> None:
+        """Tell the main dex's earnings that the stored days have these of another dex as well."""
+        if self._ledger.realised_pnl is not None:
+            realised = sum((sums.realised_gross for sums in history.days.values()), ZERO)
+            self._ledger.realised_pnl = usd(self._ledger.realised_pnl + realised)
 
     def write(self) -> None:
         """Write all that was added; one statement where nothing has changed."""

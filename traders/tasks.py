@@ -15,7 +15,7 @@ from hlcopy import measurements
 from hlcopy.configuration import Configuration
 from hlcopy.periodic import database_now, periodic
 from hlcopy.slots import until_next
-from traders import coins, healing, measuring, retention, tracking
+from traders import coins, healing, measuring, retention, tracking, waiting
 from traders.fetching import STATE_WEIGHT
 from traders.pass_limits import Limits, Summary
 
@@ -23,7 +23,7 @@ from traders.pass_limits import Limits, Summary
 MARGIN_SECONDS = 2
 #: A second look is due after five seconds; a round may outlast its slot: it waits for the feed.
 HEAL_SECONDS = 5
-HEAL_FOR_SECONDS = 40.0
+HEAL_FOR_SECONDS = 30.0
 
 
 @periodic(seconds=settings.CONFIGURATION.tracking_interval_seconds)
@@ -60,9 +60,7 @@ def seconds_left() -> float:
     return max(0.0, left - min(MARGIN_SECONDS, interval / 10))
 
 
-async def track(
-    seconds: float, *, weight: int | None = None, rotates: bool = True
-) -> Summary:
+async def track(seconds: float, *, weight: int | None = None, rotates: bool = True) -> Summary:
     """Run a pass with the configured exchange and its shared budget."""
     configuration: Configuration = settings.CONFIGURATION
     limits = Limits(
@@ -94,6 +92,12 @@ def expire_history() -> dict[str, object]:
         event_days=configuration.event_retention_days,
         snapshot_days=configuration.snapshot_retention_days,
     )
+
+
+@periodic(seconds=300)
+def let_go_of_fills() -> dict[str, object]:
+    """Let go of fills that have waited too long for their trader's base."""
+    return {"fills": waiting.let_go()}
 
 
 @periodic(seconds=86_400)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models import F
 
-from traders.coverage import SocketReport, covered_coins, feed, forget_dead, report
+from traders.coverage import covered_coins, feed, forget_dead, report
+from traders.socket_report import SocketReport
 from traders.models import FeedSocket
 
 SINCE = datetime(2026, 7, 22, 1, 30, tzinfo=UTC)
