@@ -17,10 +17,10 @@ from discovery.nodeblocks import NodeBlock
 from discovery.nodefiles import NodeFile, find
 from hlcopy.clock import now_ms, utc_now
 from traders import coverage
-from traders.coverage import SocketReport
 from traders.folding import REPLAYED_AFTER_MS
 from traders.knowledge import is_perpetual
 from traders.ledgers import KnownTraders
+from traders.socket_report import SocketReport
 
 logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
@@ -95,7 +95,8 @@ class NodeImport:
             now = time.monotonic()
             if current.lines.offset > offset:
                 self._line_at = now
-            if now - self._line_at > WHOLE_SECONDS or is_over:
+            # What was there before it went live is history, to its last block.
+            if now - self._line_at > WHOLE_SECONDS or is_over or not self._is_live:
                 self._persist(current, current.rest())
             if is_over:
                 break
