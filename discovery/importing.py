@@ -18,12 +18,12 @@ from discovery.nodefiles import Lines, NodeFile, digest_of
 from exchange.errors import WireError
 from exchange.node import decode_line
 from hlcopy.clock import to_ms, utc_now
-from traders.coverage import SocketReport
 from traders.cursors import Arrival, Gap
 from traders.ingest import Ingested, ingest
 from traders.knowledge import is_perpetual
 from traders.ledgers import KnownTraders
 from traders.models import FeedCursor, ImportedFile
+from traders.socket_report import SocketReport
 from traders.writing import writing
 
 #: Fills of a batch, two for each trade: a transaction stays far below the time it may take.

@@ -21,6 +21,7 @@ from traders.models import (
     Trader,
     WaitingFill,
 )
+from traders.socket_report import SocketReport
 
 STATE_MS = 1_760_000_000_000
 
@@ -97,7 +98,7 @@ def follow(
     *coins: str, until_ms: int | None, name: str = "host:1/0", connected: bool = True
 ) -> None:
     """Let a living socket carry the coins up to this block, as the stream process reports it."""
-    socket = coverage.SocketReport(
+    socket = SocketReport(
         name=name,
         connected=connected,
         since_at=utc_now(),

@@ -18,7 +18,7 @@ from discovery.sockets import FrameIntake
 from exchange.wire import Side, Trade, TradesFrame
 from hlcopy.clock import utc_now
 from tests.traders.fills import START_MS, address
-from traders.coverage import SocketReport
+from traders.socket_report import SocketReport
 from traders.cursors import Arrival, Gap
 from traders.ledgers import KnownTraders
 

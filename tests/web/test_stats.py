@@ -22,6 +22,7 @@ from tests.traders.book import (
 )
 from traders import coverage, measuring
 from traders.models import FeedGap, FeedSocket, Trader
+from traders.socket_report import SocketReport
 from web import watching
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +58,7 @@ def report(trades=100, reconnects=0, number=0):
     """Write a socket's row as the stream process does."""
     coverage.report(
         [
-            coverage.SocketReport(
+            SocketReport(
                 name=f"host:1/{number}",
                 connected=True,
                 since_at=utc_now(),
