@@ -12,8 +12,8 @@ from discovery.batching import FrameQueue, Reports, SeenTrades
 from exchange.wire import Trade
 from hlcopy.clock import utc_now
 from tests.discovery.trades import ARRIVALS, FIRST_MS, arrival, trade
-from traders.socket_report import SocketReport
 from traders.cursors import Arrival, Gap
+from traders.socket_report import SocketReport
 
 NOBODY = [SocketReport("one", True, utc_now(), [], None, 0, 0, 0, "")]
 
