@@ -13,11 +13,12 @@ from bench.measure import Option, Promise, compare
 from hlcopy.clock import utc_now
 from hlcopy.configuration import PRESETS
 from leaderboard import ranking
+from leaderboard.metrics import WINDOWS
 
 PROMISED_SECONDS = 5.0
 CLASSIC_TRADERS = 2_000
-WINDOW = "30"
-# Two days and, at the mean, one round trip of each: who trades at all does so on few days.
+# Two days of everyone: one of this week and one of the last four months, so that all are in every
+# window and each window tells something else. They lie as they were written: by time.
 DAYS = """
 INSERT INTO traders_traderday (
     trader_id, day, volume_usd, events, closed, wins, losses, gross_profit, gross_loss,
@@ -27,7 +28,10 @@ SELECT id, current_date - ago, round((random() * 1e6)::numeric, 4), 5, 2,
        (random() * 2)::int, (random() * 2)::int, round((random() * 1e3)::numeric, 4),
        round((random() * 1e3)::numeric, 4), round((random() * 1e3 - 500)::numeric, 4), 3.5,
        1000, 1010, 990, 1020, 1, round((0.9 + random() / 5)::numeric, 6), 0.9, 1.15, 0, 2
-  FROM traders_trader, generate_series(0, 1) AS ago
+  FROM (SELECT id, (random() * 6)::int AS ago FROM traders_trader
+         UNION ALL
+        SELECT id, (8 + random() * 112)::int FROM traders_trader) AS day
+ ORDER BY ago DESC, random()
 """
 TRIPS = """
 INSERT INTO traders_roundtrip (
@@ -50,52 +54,59 @@ def load() -> None:
 
 
 class Watch:
-    """How long the statements of one publication took: adding up, and all that follows it."""
+    """What the parts of one publication took, in seconds: adding up, and each window's board."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
-        self.adding = 0.0
+        """Begin now."""
+        self.parts: list[float] = []
+        self._since = time.perf_counter()
 
     def __call__(self, execute: Any, sql: str, *arguments: Any) -> Any:
-        """Time one statement."""
-        began = time.perf_counter()
+        """Run a statement; some are the last of their part."""
         result = execute(sql, *arguments)
-        if "CREATE TEMPORARY TABLE tally" in sql:
-            self.adding += time.perf_counter() - began
+        if "TABLE leaderboard_tally AS" in sql or "ATTACH PARTITION" in sql:
+            now = time.perf_counter()
+            self.parts.append(now - self._since)
+            self._since = now
         return result
 
 
 def bench(server_cpu_seconds: Callable[[], float]) -> list[Promise]:
-    """Print the comparison; return what was promised of it."""
+    """Print what each part of the job takes; return what was promised of it."""
     load()
     weights = PRESETS["classic"]
-    adding: list[float] = []
+    parts: list[list[float]] = []
 
     def publish() -> int:
         watch = Watch()
         with connection.execute_wrapper(watch):
-            boards = ranking.publish(utc_now(), "classic", weights, windows=(WINDOW,))
-        adding.append(watch.adding)
-        return boards[WINDOW].traders // 1_000_000
+            boards = ranking.publish(utc_now(), "classic", weights)
+        parts.append(watch.parts)
+        return min(board.traders for board in boards.values()) // 1_000_000
 
     ours = Option("published", publish, afterwards=remove)
     compare([ours], rounds=3, server_cpu_seconds=server_cpu_seconds)
-    whole, added = statistics.median(ours.wall), statistics.median(adding[1:])
-    scored = statistics.median(
-        all_of_it - part for all_of_it, part in zip(ours.wall, adding[1:], strict=True)
-    )
-    classic = classic_seconds_for_each() * 1_000_000
-    print(f"{'2,000,000 days and 1,000,000 trips added up':52}{added:10.2f} s")
-    print(f"{'a million scored, ranked, stored, indexed, shown':52}{scored:10.2f} s")
-    print(f"{'both':52}{whole:10.2f} s, server CPU {statistics.median(ours.server_cpu):.2f} s")
-    print(f"{'one by one, 2 queries and a save each (extrapolated)':52}{classic:10.0f} s")
+    added, *boards = (statistics.median(part) for part in zip(*parts[1:], strict=True))
+    whole = statistics.median(ours.wall)
+    classic = classic_seconds_for_each() * 1_000_000 * len(WINDOWS)
+    print(f"{'2,000,000 days and 1,000,000 trips added up':56}{added:8.2f} s")
+    for window, seconds in zip(WINDOWS, boards, strict=True):
+        print(f"{f'window {window}: scored, ranked, stored, indexed, shown':56}{seconds:8.2f} s")
+    print(f"{'all of it':56}{whole:8.2f} s, server CPU {statistics.median(ours.server_cpu):.2f} s")
+    print(f"{'one by one, 2 queries and a save each (extrapolated)':56}{classic:8.0f} s")
     return [
         Promise(
             f"1,000,000 traders scored and stored within {PROMISED_SECONDS:.0f} s",
-            f"median {scored:.2f} s, and {added:.2f} s before it to add up their days"
-            f" ({classic / whole:.0f} times the classic way)",
-            scored <= PROMISED_SECONDS,
-        )
+            f"the slowest window {max(boards):.2f} s, once their days are added up",
+            max(boards) <= PROMISED_SECONDS,
+        ),
+        Promise(
+            f"the whole job, {len(WINDOWS)} windows added up and stored, within"
+            f" {PROMISED_SECONDS:.0f} s",
+            f"{whole:.2f} s, of which {added:.2f} s add up ({classic / whole:.0f} times the"
+            " classic way)",
+            whole <= PROMISED_SECONDS,
+        ),
     ]
 
 

@@ -7,7 +7,6 @@ import logging
 import random
 import secrets
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from redis.asyncio import Redis
@@ -48,13 +47,8 @@ class ConnectionPermits:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._shared.__aexit__(kind, error, traceback)
+    async def __aexit__(self, *ended: object) -> None:
+        await self._shared.__aexit__(*ended)
 
     async def __call__(self) -> None:
         """Wait until a new connection is allowed."""

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
-from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 import httpx
@@ -93,12 +92,7 @@ class InfoClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
     async def clearinghouse_state(self, address: str, dex: str = "") -> replies.AccountState:

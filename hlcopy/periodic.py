@@ -7,6 +7,7 @@
 3. A message that nobody took is sent again, because Redis may have lost it.
 4. A run whose lease is over has lost its worker: the slot is sent again if it is still the present
    one. The third such death in a row puts the job in quarantine, for five minutes.
+5. A job that finds nothing to work on yet (`NotYetError`) has its slot sent again a second later.
 
 The truth is the row, and PostgreSQL's clock.
 """
@@ -33,10 +34,16 @@ QUARANTINE_AFTER = 3
 # Short: the third death is also what tells tracking which trader it was, and it can go on then.
 QUARANTINE = timedelta(minutes=5)
 # A lease is a quarter of the period, within these.
-SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 3, 15
+SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 3, 10
+# So much later a job that could not begin yet is tried again.
+NOT_YET_SECONDS = 1
 # Beyond its period a run may take this long before it is ended.
 GRACE_SECONDS = 30
 State = JobRun.State
+
+
+class NotYetError(Exception):
+    """What a job works on is not there yet; raised by the job, it is no failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,9 @@ def run_slot(job: Job, slot: int, function: Callable[[], dict[str, object]]) -> 
     state, summary, error = State.DONE, dict[str, object](), ""
     try:
         summary = function()
+    except NotYetError as reason:
+        _put_back(job, slot, str(reason))
+        return True
     except (Exception, dramatiq.middleware.Interrupt) as failure:
         logger.exception("job=%s slot=%d failed", job.name, slot)
         state, error = State.FAILED, f"{type(failure).__name__}: {failure}"[:2000]
@@ -116,6 +126,12 @@ def take(job: Job, slot: int, worker: str) -> bool:
             state=State.RUNNING, started_at=Now(), lease_until=Now() + job.lease, worker=worker
         )
     return taken == 1
+
+
+def _put_back(job: Job, slot: int, reason: str) -> None:
+    """Let the slot be sent again soon: the job had nothing to work on."""
+    again = Now() + timedelta(seconds=NOT_YET_SECONDS)
+    _mine(job.name, slot).update(state=State.SENT, lease_until=again, error=reason)
 
 
 def _finish(

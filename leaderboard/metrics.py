@@ -1,7 +1,7 @@
 """The catalogue: what is told of each trader within a window, and how it is computed (pure).
 
 Definitions, units and when a metric is unknown (null, never 0): docs/scoring.md. Each `sql` is an
-expression over the sums of a trader's days (`ranking.TALLY`); shares and ratios are floats, sums
+expression over the sums of a trader's days (`tally.TALLY`); shares and ratios are floats, sums
 of money stay exact.
 """
 
@@ -22,11 +22,12 @@ Kind = Literal["usd", "share", "ratio", "days", "count"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; `kind` is its unit."""
+    """One metric; `kind` is its unit. One `of_trips` is an aggregate over round trips."""
 
     name: str
     kind: Kind
     sql: str
+    of_trips: bool = False
 
 
 _RATIO = f"""(CASE WHEN wins + losses = 0 THEN NULL
@@ -61,7 +62,7 @@ METRICS = {
         Metric("wins", "count", f"(CASE WHEN {_WATCHED} THEN wins END)::int"),
         Metric("losses", "count", f"(CASE WHEN {_WATCHED} THEN losses END)::int"),
         Metric("profit_factor", "ratio", "profit / nullif(loss, 0)"),
-        Metric("best_trip_pnl", "usd", "best_trip"),
-        Metric("worst_trip_pnl", "usd", "worst_trip"),
+        Metric("best_trip_pnl", "usd", "max(net_pnl)", of_trips=True),
+        Metric("worst_trip_pnl", "usd", "min(net_pnl)", of_trips=True),
     )
 }

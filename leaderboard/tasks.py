@@ -9,7 +9,7 @@ from django.conf import settings
 
 from hlcopy.broadcast import notify
 from hlcopy.configuration import Configuration
-from hlcopy.periodic import database_now, periodic
+from hlcopy.periodic import NotYetError, database_now, periodic
 from leaderboard import cache, ranking
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,14 @@ UPDATED = "leaderboard_updated"
 
 @periodic(seconds=settings.CONFIGURATION.leaderboard_interval_seconds)
 def rank_traders() -> dict[str, object]:
-    """Rank all traders, publish the boards, and tell the cache and the browsers."""
+    """Rank all traders, publish the boards, and tell the cache and the browsers.
+
+    Nobody can be ranked before the first pass of tracking: then the slot is run again until
+    somebody was tracked, so that the first board is a ranked one. Afterwards an empty board is the
+    truth about its window.
+    """
+    if not ranking.anyone():
+        raise NotYetError("no trader has been tracked yet")
     configuration: Configuration = settings.CONFIGURATION
     preset, began = configuration.leaderboard_preset, time.monotonic()
     now = database_now()

@@ -148,6 +148,9 @@ class Server:
         await asyncio.wait([serving, *background], return_when=asyncio.FIRST_COMPLETED)
         self._uvicorn.leaving.set()
         await serving
+        # uvicorn waits for those who do not read what was written to them, and then forgets them.
+        for connection in self._uvicorn.server_state.connections:
+            connection.transport.abort()
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)

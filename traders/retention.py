@@ -13,6 +13,7 @@ from django.db import Error, connection, transaction
 
 from traders import partitions
 from traders.days import SUMS
+from traders.drawdown import FALL, LATER
 from traders.partitions import EVENTS, LOCK_TIMEOUT, SNAPSHOTS
 
 logger = logging.getLogger(__name__)
@@ -26,20 +27,17 @@ SELECT trader_id FROM traders_traderday
  GROUP BY trader_id HAVING count(*) > 1
  ORDER BY trader_id LIMIT %s
 """
-# Into the newest of the old rows. What cannot be added up is the drawdown: it is that of
-# `leaderboard.ranking` over these days, which reads it from the folded row. Where the equity of one
-# day is unknown, so is what was earned in all of them: then the row has none to begin with.
+# Into the newest of the old rows. What cannot be added up is the drawdown within these days, which
+# the folded row keeps. Where the equity of one day is unknown, so is what was earned in all of
+# them: then the row has none to begin with.
 FOLD = f"""
 WITH old AS MATERIALIZED (
     SELECT * FROM traders_traderday WHERE trader_id = ANY(%s) AND day < %s
      ORDER BY trader_id, day FOR UPDATE
 ), falling AS (
-    SELECT *, coalesce(max(nav_max) OVER earlier, nav_open) AS peak,
-           equity_close - coalesce(lag(equity_close) OVER in_order, equity_open) IS NOT NULL
-               AS told
+    SELECT *, {FALL} AS fall, equity_close - equity_open IS NOT NULL AS told
       FROM old
-    WINDOW in_order AS (PARTITION BY trader_id ORDER BY day),
-           earlier AS (in_order ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    WINDOW later AS {LATER}
 ), sums AS (
     SELECT trader_id, max(day) AS day, least(min(folded_since), min(day)) AS folded_since,
            {", ".join(f"sum({name}) AS {name}" for name in SUMS)},
@@ -52,9 +50,7 @@ WITH old AS MATERIALIZED (
            (array_agg(nav_close ORDER BY day DESC) FILTER (WHERE nav_close IS NOT NULL))[1]
                AS nav_close,
            min(nav_min) AS nav_min, max(nav_max) AS nav_max,
-           max(greatest(1 - least(nav_min / nullif(greatest(peak, nav_open), 0),
-                                  nav_close / nullif(greatest(peak, nav_max), 0)),
-                        drawdown)) AS drawdown
+           max(fall) AS drawdown
       FROM falling GROUP BY trader_id
 ), gone AS (
     DELETE FROM traders_traderday AS day USING old JOIN sums USING (trader_id)
@@ -104,7 +100,7 @@ def fold_days(today: date) -> int:
     while traders := _next_traders(behind, before):
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
-            cursor.execute(FOLD, [traders, before])
+            cursor.execute(FOLD.format(fall=FALL, later=LATER), [traders, before])
             saved += cursor.fetchone()[0]
         behind = traders[-1]
     return saved

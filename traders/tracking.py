@@ -28,7 +28,7 @@ from exchange.info import InfoClient
 from exchange.replies import AccountState
 from hlcopy.clock import utc_now
 from hlcopy.periodic import database_now
-from traders import claims
+from traders import claims, leases
 from traders.claims import Batch, Claim
 from traders.fetching import REQUESTS_IN_FLIGHT, STATE_WEIGHT, Fetching
 from traders.following import FeedAhead
@@ -39,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 #: So many failed requests without a reply in between are the exchange's failure.
 UNREACHABLE_AFTER = 10
-#: A lease outlives its pass by this: what is just being recorded is not claimed by others.
-LEASE_GRACE_SECONDS = 5
 # The database refused this one transaction but is well.
 TRANSIENT = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 
@@ -73,7 +71,6 @@ class _Pass:
         self._fetching = Fetching(info)
         self._summary = Summary()
         self._started = time.monotonic()
-        self._ends_at = self._started + limits.seconds
         self._seconds_per_weight = limits.spread_seconds / limits.weight
         # The weight of the accounts that were claimed.
         self._given_out = 0
@@ -82,6 +79,7 @@ class _Pass:
         self._answered = 0
         self._stirred = asyncio.Event()
         self._feed = FeedAhead()
+        self._claimed: list[Claim] = []
         self._released: list[Claim] = []
         # Whose request failed, until a reply shows that the exchange is there.
         self._doubtful: list[tuple[Claim, TransportError]] = []
@@ -91,9 +89,12 @@ class _Pass:
         summary = self._summary
         loop = asyncio.get_running_loop()
         deadline = loop.call_later(self._limits.seconds, self._abort, "deadline")
+        renewing = asyncio.create_task(leases.keep(self._claimed))
         reason = await self._claim_batches()
         await self._until_open(below=1)
         deadline.cancel()
+        renewing.cancel()
+        await asyncio.wait([renewing])
         if self._doubtful and not summary.traders_ok:
             self._abort(f"unreachable: {_short(self._doubtful[0][1])}")
         self._released += (claim for claim, _ in self._doubtful)
@@ -138,7 +139,7 @@ class _Pass:
         alone = not self._tasks
         batch = await sync_to_async(claims.claim)(
             min(size, self._limits.batch_size),
-            lease_seconds=self._ends_at - time.monotonic() + LEASE_GRACE_SECONDS,
+            lease_seconds=leases.LEASE_SECONDS,
             before=before,
             alone=alone,
             rotates=self._limits.rotates,
@@ -157,6 +158,7 @@ class _Pass:
     def _begin(self, batch: Batch) -> None:
         """Start the batch's traders; what the pass's weight does not reach is given back."""
         run = _BatchRun(open=len(batch.claims))
+        self._claimed += batch.claims
         for claim in batch.claims:
             cost = STATE_WEIGHT * len(claim.dexes)
             if self._given_out and cost > self._weight_left():

@@ -32,17 +32,17 @@ CHARTED = {
 LOCK = 0x686C636F  # of PostgreSQL: one watch at a time
 
 
-def watch() -> dict[str, Any]:
+def watch(now: datetime | None = None) -> dict[str, Any]:
     """Take a sample, record the alerts, and return the numbers; one process at a time.
 
-    Returns nothing where another process is at it.
+    Returns nothing where another process is at it. `now` is the database's, unless given.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
             if cursor.fetchone() != (True,):
                 return {}
-        now = database_now()
+        now = now or database_now()
         counters = _count(now)
         sample = StatSample.objects.create(
             sampled_at=now, values={"counters": sampling.encode(counters)}

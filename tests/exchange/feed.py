@@ -88,3 +88,8 @@ async def reading(stream: Stream) -> AsyncIterator[list[Received]]:
         await asyncio.wait([task])
         if not task.cancelled():
             task.result()
+
+
+def frames_of(got: list[Received], kind: type) -> list[Any]:
+    """Those of the received frames that are of a kind."""
+    return [received for received in got if isinstance(received.frame, kind)]

@@ -215,10 +215,15 @@ async def test_nothing_is_reserved_while_all_connections_are_busy(purse):
 
 @contextlib.asynccontextmanager
 async def server(handler):
-    """A real loopback server: ``handler(reader, writer)`` plays HTTP by hand."""
-    serving = set()
+    """A real loopback server: ``handler(reader, writer)`` plays HTTP by hand.
+
+    It ends when it has served somebody, and everybody: a connection may be accepted long after its
+    client has left.
+    """
+    served, serving = [], set()
 
     async def serve(reader, writer):
+        served.append(writer)
         serving.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await handler(reader, writer)
@@ -230,7 +235,7 @@ async def server(handler):
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listening:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    await until(lambda: not serving)
+        await until(lambda: served and not serving)
 
 
 async def read_request(reader):

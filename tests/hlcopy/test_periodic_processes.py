@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from exchange.shared_budget import SharedBudget
+from hlcopy.management.commands.runscheduler import LOOK_EVERY_SECONDS
 from hlcopy.models import JobHealth, JobRun
 from simulator import Simulator, SimulatorConfig
 from simulator.config import Limits
-from tests.hlcopy.scaled import INTERVAL_SECONDS, SCALE
+from tests.hlcopy.scaled import INTERVAL_SECONDS, LEASE_SECONDS, SCALE
 from tests.traders.passes import meet
 from tests.web.server import CHECKOUT, database_url, free_port, until
 from tests.web.test_hub_losses import valkey
@@ -30,7 +31,8 @@ TRADERS = 72
 # An account costs 2: a rotation takes three passes, and a fourth where 20 list the coins.
 ENVIRONMENT = {"TRACKING_WEIGHT_PER_PASS": "48", "TRACKING_BATCH_SIZE": "10"}
 DUE_SECONDS = 3 * INTERVAL_SECONDS
-LEASE_OF_TRADERS_SECONDS = INTERVAL_SECONDS + 5
+# Until what a killed worker held is taken again: its leases, and the scheduler's look.
+DEATH_SECONDS = LEASE_SECONDS + LOOK_EVERY_SECONDS
 
 
 class Fleet:
@@ -85,17 +87,22 @@ async def open_budget(url: str) -> None:
         await budget.open()
 
 
-def kill_a_pass(fleet: Fleet, *, and_a_scheduler: bool) -> None:
-    """Kill the worker of a pass that has just begun, and let its slot and the next be done."""
+def kill_a_pass(fleet: Fleet, *, and_a_scheduler: bool) -> float:
+    """Kill the worker of a pass that has just begun, and let its slot and the next be done.
+
+    Returns when that was, in seconds since 1970.
+    """
     passes = JobRun.objects.filter(job=JOB)
     newest = passes.latest("slot").slot
     until(passes.filter(slot__gt=newest, state="running").exists)
     run = passes.latest("slot")
+    died_at = time.time()
     fleet.kill(int(run.worker.split(":")[1]))
     if and_a_scheduler:
         fleet.kill(fleet.a("scheduler"))
     until(passes.filter(slot=run.slot, state="done").exists)
     until(passes.filter(slot=run.slot + 1, state="done").exists)
+    return died_at
 
 
 @pytest.mark.processes
@@ -124,13 +131,12 @@ def test_every_slot_runs_once_and_nobody_starves(tmp_path, services):
         stack.callback(fleet.stop)
         for role in ("scheduler", "scheduler", "worker", "worker", "worker"):
             fleet.start(role)
-        until(JobRun.objects.filter(job=JOB, state="done").exists)
+        until(JobRun.objects.filter(job=JOB, state="done").exists, 60)  # five processes start
         end = time.monotonic() + SIMULATED_SECONDS / SCALE
-        deaths = 0
+        deaths: list[float] = []
         while time.monotonic() < end - 2 * INTERVAL_SECONDS:
-            kill_a_pass(fleet, and_a_scheduler=deaths % 2 == 0)
-            deaths += 1
-            if deaths == 2:
+            deaths.append(kill_a_pass(fleet, and_a_scheduler=len(deaths) % 2 == 0))
+            if len(deaths) == 2:
                 redis.flushall()
                 asyncio.run(open_budget(url))
         until(lambda: time.monotonic() > end)
@@ -142,9 +148,9 @@ def test_every_slot_runs_once_and_nobody_starves(tmp_path, services):
     slots = [run.slot for run in runs]
     assert slots == list(range(slots[0], slots[0] + len(slots)))
     assert len(slots) >= SIMULATED_SECONDS // 75
-    assert deaths >= 3
+    assert len(deaths) >= 3
     assert {run.state for run in runs} == {"done"}
-    assert sum(run.attempts > 1 for run in runs) >= deaths
+    assert sum(run.attempts > 1 for run in runs) >= len(deaths)
     assert fleet.said("tracking batches_ok=") == len(runs)
     assert fleet.said("ended after its lease") == 0
     assert JobHealth.objects.get(job=JOB).deaths == 0
@@ -157,6 +163,5 @@ def test_every_slot_runs_once_and_nobody_starves(tmp_path, services):
         visits.setdefault(trader, []).append(at.timestamp())
     assert len(visits) == TRADERS
     waits = sorted(later - at for times in visits.values() for at, later in pairwise(times))
-    assert waits[int(0.95 * len(waits))] <= 1.2 * DUE_SECONDS
-    # Whom a dying worker held waits until its lease is over.
-    assert waits[-1] <= 1.2 * DUE_SECONDS + LEASE_OF_TRADERS_SECONDS
+    # Whom a dying worker held does not wait longer: its lease is over before the slot runs again.
+    assert waits[-1] <= 1.2 * DUE_SECONDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard import scoring
+from leaderboard.metrics import WINDOWS
+from leaderboard.models import LeaderboardMetric
 from tests.leaderboard.history import (
     WEIGHTS,
     add_day,
@@ -149,3 +152,45 @@ def test_a_better_value_never_lowers_a_score_within_the_same_bounds(rows, name):
         worse = scoring.score(scoring.explain(values | {name: worst}, bounds, WEIGHTS))
         better = scoring.score(scoring.explain(values | {name: best}, bounds, WEIGHTS))
         assert worse <= better
+
+
+def fall(points):
+    """Return the drawdown of days as (open, low, high, close), by every pair of them."""
+    falls = [
+        1 - below / above
+        for place, (_, _, high, _) in enumerate(points)
+        for below, above in [
+            (points[place][1], points[place][0]),
+            (points[place][3], high),
+            *((low, high) for _, low, _, _ in points[place + 1 :]),
+        ]
+        if above
+    ]
+    return max(falls, default=None)
+
+
+@pytest.mark.django_db
+def test_every_window_has_the_falls_of_its_own_days():
+    numbers = random.Random(5)
+    days: dict[int, dict[int, tuple[float, ...]]] = {}
+    for _ in range(40):
+        trader, at = add_ranked(), 1.0
+        days[trader.pk] = {}
+        for ago in sorted(numbers.sample(range(120), numbers.randrange(1, 9)), reverse=True):
+            points = [at, *(round(at * numbers.uniform(0.6, 1.5), 6) for _ in range(3))]
+            at = points[-1]
+            add_nav(trader, ago, points, volume_usd=ago + 1, wins=1, losses=ago % 2)
+            days[trader.pk][ago] = (points[0], min(points[1:]), max(points[1:]), at)
+
+    boards = publish()
+
+    for window, length in WINDOWS.items():
+        for told in LeaderboardMetric.objects.filter(board=boards[window]):
+            within = {
+                ago: day
+                for ago, day in days[told.trader_id].items()
+                if length is None or ago <= length
+            }
+            assert told.max_drawdown == pytest.approx(fall(list(within.values())))
+            assert told.total_volume_usd == sum(ago + 1 for ago in within)
+            assert (told.wins, told.losses) == (len(within), sum(ago % 2 for ago in within))

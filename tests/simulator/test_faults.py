@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidHandshake
+from websockets.sync.client import ClientConnection, connect
 
 from simulator import Simulator
 from simulator.config import Limits
-from tests.simulator.feed_client import Client, client, small, until
+from tests.simulator.feed_client import WAIT_SECONDS, Client, client, small, until
 
 USER = "0x" + "12" * 20
 OTHER = "0x" + "34" * 20
@@ -135,3 +138,25 @@ def test_faults_end_with_their_block_even_nested(sim):
             assert sim.hub.faults.rest_status == 500
         assert not sim.hub.faults.silence
     assert sim.hub.faults.rest_status == 0
+
+
+def read_to_the_end(connection: ClientConnection) -> None:
+    while True:
+        connection.recv(timeout=WAIT_SECONDS)
+
+
+def test_when_it_stops_it_leaves_no_client_that_does_not_read():
+    with Simulator(small()) as sim:
+        small_window = socket.socket()
+        small_window.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        small_window.connect(("127.0.0.1", int(sim.ws_url.rpartition(":")[2].removesuffix("/ws"))))
+        with connect(
+            sim.ws_url, sock=small_window, proxy=None, max_queue=1, close_timeout=0.1
+        ) as unread:
+            [connection] = sim.hub.connections.values()
+            for _ in range(1000):
+                sim.call(partial(connection.say, "x" * 10_000))
+            sim.stop()
+
+            with pytest.raises(ConnectionClosedError):
+                read_to_the_end(unread)

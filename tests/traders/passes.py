@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
+import httpx
 from asgiref.sync import async_to_sync
 from django.db.models import Q
 from django.utils import timezone
@@ -43,6 +45,24 @@ class OpenBudget:
         return 0.0
 
 
+class Together(httpx.AsyncHTTPTransport):
+    """Sends requests for accounts when so many of them have come, none of them before."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._missing = count
+        self._complete = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait for the others, if it asks for an account."""
+        if b"clearinghouseState" in request.content:
+            self._missing -= 1
+            if self._missing == 0:
+                self._complete.set()
+            await self._complete.wait()
+        return await super().handle_async_request(request)
+
+
 def run(
     sim: Simulator,
     *,
@@ -52,12 +72,14 @@ def run(
     dexes: tuple[str, ...] = ("",),
     budget: OpenBudget | None = None,
     spread_seconds: float = 0,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> Summary:
     """Run one pass with the limits of the settings' defaults."""
 
     async def pass_() -> Summary:
         limits = Limits(batch_size, weight, seconds, dexes, spread_seconds)
-        async with InfoClient(sim.api_url, budget=budget or OpenBudget()) as info:
+        purse = budget or OpenBudget()
+        async with InfoClient(sim.api_url, budget=purse, transport=transport) as info:
             return await run_pass(info, limits)
 
     return async_to_sync(pass_)()

@@ -9,8 +9,8 @@ import pytest
 from django.db.models import F
 
 from traders.coverage import covered_coins, feed, forget_dead, report
-from traders.socket_report import SocketReport
 from traders.models import FeedSocket
+from traders.socket_report import SocketReport
 
 SINCE = datetime(2026, 7, 22, 1, 30, tzinfo=UTC)
 ONE = SocketReport(

@@ -7,7 +7,7 @@ import json
 import random
 import threading
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import websockets
@@ -37,27 +37,32 @@ class Proxy:
         self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            behind, ahead = await asyncio.open_connection("127.0.0.1", self._behind)
-        except OSError:
-            writer.transport.abort()
-            return
-        ways = [
-            asyncio.ensure_future(self._pass(reader, ahead, self._numbers.randrange(1, 5_000))),
-            asyncio.ensure_future(self._pass(behind, writer, self._numbers.randrange(1, 40_000))),
-        ]
-        seconds = self._numbers.uniform(0.1, 8)
-        try:
-            while not (await asyncio.wait(ways, timeout=seconds, return_when="FIRST_COMPLETED"))[0]:
-                if not self.calm:
-                    break
-            self.cuts += not self.calm
-        finally:
-            for way in ways:
-                way.cancel()
-            for side in (ahead, writer):
-                side.transport.abort()
-            await asyncio.gather(*ways, return_exceptions=True)
+        with ExitStack() as ending:
+            ending.callback(writer.transport.abort)
+            try:
+                behind, ahead = await asyncio.open_connection("127.0.0.1", self._behind)
+            except OSError:
+                return
+            ending.callback(ahead.transport.abort)
+            most = (self._numbers.randrange(1, 5_000), self._numbers.randrange(1, 40_000))
+            ways = [
+                asyncio.ensure_future(self._pass(reader, ahead, most[0])),
+                asyncio.ensure_future(self._pass(behind, writer, most[1])),
+            ]
+            seconds = self._numbers.uniform(0.1, 8)
+            try:
+                ended: set[asyncio.Future[None]] = set()
+                while not ended:
+                    ended, _ = await asyncio.wait(
+                        ways, timeout=seconds, return_when="FIRST_COMPLETED"
+                    )
+                    if not self.calm:
+                        break
+                self.cuts += not self.calm
+            finally:
+                for way in ways:
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int
