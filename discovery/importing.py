@@ -157,7 +157,7 @@ class FileImport:
         row = self._row_after(blocks, after)
         lost = _lost(blocks, self.source.newest_ms, after.coins, all_of_it=refused)
         with writing():
-            self._lock()
+            self._lock(row.offset)
             row.save(force_update=True)
             done = ingest(
                 () if refused else arrivals,
@@ -204,7 +204,7 @@ class FileImport:
             coins=sorted(after.coins),
         )
 
-    def _lock(self) -> None:
+    def _lock(self, target: int) -> None:
         """Lock the file's row, first of all; raises TakenOverError if it went on without us."""
         path = str(self.file.path)
         ImportedFile.objects.bulk_create(
@@ -212,7 +212,8 @@ class FileImport:
         )
         stored = ImportedFile.objects.select_for_update(no_key=True).get(pk=path)
         offset = stored.offset if stored.digest == self._digest else 0
-        if offset != self._row.offset:
+        # At `target` it stands if our own commit came through and its answer did not.
+        if offset not in {self._row.offset, target}:
             raise TakenOverError(f"{path}: another import counts it already")
 
     def _sum_up(self, blocks: Sequence[NodeBlock], done: Ingested) -> None:

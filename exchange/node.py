@@ -66,7 +66,7 @@ class _Fill(msgspec.Struct, gc=False):
 
 class _Block(msgspec.Struct):
     events: list[msgspec.Raw] | None = None
-    side_info: msgspec.Raw | None = None
+    side_info: msgspec.Raw = msgspec.Raw()
 
 
 _fill = msgspec.json.Decoder(tuple[str, _Fill])
@@ -81,7 +81,7 @@ def decode_line(raw: bytes) -> NodeLine:
         block = _block.decode(raw)
     except (ValueError, RecursionError) as error:
         raise WireError(f"bad line: {numbers.printable(str(error))}") from error
-    if block.side_info is not None:
+    if bytes(block.side_info):
         raise WireError("a line of node_trades: it has no tid, so nobody could count it once")
     if block.events is None:
         raise WireError("neither a fill nor a block of fills")
