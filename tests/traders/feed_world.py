@@ -18,9 +18,9 @@ from discovery.sockets import FrameIntake
 from exchange.wire import Side, Trade, TradesFrame
 from hlcopy.clock import utc_now
 from tests.traders.fills import START_MS, address
-from traders.socket_report import SocketReport
 from traders.cursors import Arrival, Gap
 from traders.ledgers import KnownTraders
+from traders.socket_report import SocketReport
 
 TRADERS = range(1, 6)
 #: Below the window, so that what counts can be told without one (`test_cursors` goes beyond).
