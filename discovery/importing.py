@@ -18,6 +18,7 @@ from discovery.nodefiles import Lines, NodeFile, digest_of
 from exchange.errors import WireError
 from exchange.node import decode_line
 from hlcopy.clock import to_ms, utc_now
+from traders import healing
 from traders.cursors import Arrival, Gap
 from traders.ingest import Ingested, ingest
 from traders.knowledge import is_perpetual
@@ -167,6 +168,7 @@ class FileImport:
             )
         self._row, self.source = row, after
         self._sum_up(blocks, done)
+        healing.note_drift(done.drifted)
 
     def finish(self, *, is_over: bool) -> None:
         """Note at the file's end whether the next one goes on from here.

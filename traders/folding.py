@@ -233,6 +233,8 @@ def steps(
 def take_step(step: episodes.Step, trader_id: int, sums: DaySums, outcome: Outcome) -> None:
     """Count what a step has realised, and the round trip that it ended."""
     sums.realised_gross += step.realised or ZERO
+    if step.realised is None:
+        outcome.leave_out(trader_id, None)
     if step.round_trip:
         sums.add_round_trip(step.round_trip)
         outcome.round_trips.append((trader_id, step.round_trip))

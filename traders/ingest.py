@@ -41,6 +41,8 @@ class Ingested:
     events: int = 0
     gaps: int = 0
     head: int | None = None
+    #: Coins of which a node has told other positions than the feed, with no gap that explains it.
+    drifted: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -119,6 +121,7 @@ def ingest(
         if reports:
             coverage.report(reports)
         done.trades, done.events = len(counted), len(outcome.events)
+        done.drifted = {coin for _, coin, *_, cause in outcome.corrections if cause == "drift"}
         done.gaps = sum(len(coin.gaps) for coin in coins.values())
         done.head = eventlog.append(_new_events(outcome.events, accounts))
     return done

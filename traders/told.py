@@ -47,8 +47,8 @@ def take_start(
         holding.episode = _late(coin, start)
         holding.has_changed = holding.is_stored or holding.episode is not None
     elif size != start.size:
-        is_gap = gap_until_ms is not None and floor <= gap_until_ms
-        cause = "gap" if is_gap else "drift"
+        is_missed = gap_until_ms is None or floor <= gap_until_ms
+        cause = "gap" if is_missed else "drift"
         outcome.corrections.append(
             (block.trader_id, coin, block.time_ms - 1, size, start.size, cause)
         )
@@ -73,11 +73,13 @@ def _late(coin: str, start: Start) -> Episode | None:
 
 
 def _correct(block: Block, holding: Holding, outcome: Outcome, start: Start) -> None:
-    """Lead from the ledger's size to the one that is told; when that happened nobody saw."""
+    """Lead from the ledger's size to the one that is told; what happened in between nobody saw."""
     coin, at_ms, before = block.coin, block.time_ms - 1, holding.episode
     old = positions.Position(coin)
     if before:
         old = positions.Position(coin, before.size, before.entry_price)
+        holding.episode = replace(before, opened_at_ms=None)
+    outcome.leave_out(block.trader_id, None)
     new = positions.Position(coin, start.size, start.entry_price if start.size else ZERO)
     sums = outcome.day(block.trader_id, at_ms)
     for change in positions.diff({coin: old}, {coin: new}):
@@ -103,7 +105,7 @@ def _correct(block: Block, holding: Holding, outcome: Outcome, start: Start) -> 
             )
         )
     if holding.episode is not None:
-        holding.episode = replace(holding.episode, entry_price=start.entry_price)
+        holding.episode = replace(holding.episode, opened_at_ms=None, entry_price=start.entry_price)
 
 
 def _details(change: Change, before: Episode | None) -> dict[str, str | None]:
