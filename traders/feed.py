@@ -95,6 +95,7 @@ class FeedGap(models.Model):
         indexes = [
             models.Index("coin", "to_ms", name="gaps_of_coin"),
             models.Index("noted_at", name="gap_noted"),
+            models.Index("reason", models.F("id").desc(), name="gaps_by_reason"),
             models.Index("id", name="gap_unqueued", condition=models.Q(queued_at__isnull=True)),
         ]
 

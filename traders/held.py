@@ -153,7 +153,7 @@ def _held(
         nothing = dict.fromkeys(
             ("size", "side", "entry_price", "notional", "unrealised_pnl", "leverage", "as_of")
         )
-        return HeldPosition(coin=coin, known=False, stale=False, **nothing)
+        return HeldPosition(coin=coin, known=False, stale=True, **nothing)
     notional, unrealised_pnl = row.notional, row.unrealised_pnl
     if not told.stale and last_price is not None:
         with localcontext(EXACT):

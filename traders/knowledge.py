@@ -39,7 +39,7 @@ class Standing:
     as_of_ms: int | None
 
 
-UNKNOWN = Standing(known=False, stale=False, as_of_ms=None)
+UNKNOWN = Standing(known=False, stale=True, as_of_ms=None)
 
 
 def dex_of(coin: str) -> str:

@@ -99,6 +99,9 @@ class Correction(models.Model):
         indexes = [
             models.Index("corrected_at", name="correction_made"),
             models.Index("coin", "corrected_at", name="corrections_of_coin"),
+            models.Index("trader", models.F("id").desc(), name="corrections_of_trader"),
+            # The number that says whether the feed tells the truth.
+            models.Index("corrected_at", name="drift", condition=models.Q(cause="drift")),
         ]
 
     def __str__(self) -> str:

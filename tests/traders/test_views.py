@@ -165,7 +165,7 @@ def test_a_position_that_nothing_has_told_is_shown_as_unknown(client):
 
     unknown = ("size", "side", "entry_price", "notional", "unrealised_pnl", "leverage", "as_of")
     assert answer["positions"] == [
-        {"coin": "BTC", "known": False, "stale": False, **dict.fromkeys(unknown)}
+        {"coin": "BTC", "known": False, "stale": True, **dict.fromkeys(unknown)}
     ]
     assert answer["complete_as_of"] is None
 
