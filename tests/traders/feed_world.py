@@ -82,6 +82,7 @@ class Source:
     queue: FrameQueue
     live: set[str] = field(default_factory=set)
     late: list[TradesFrame] = field(default_factory=list)
+    was_late: set[str] = field(default_factory=set)
 
     @cached_property
     def intake(self) -> FrameIntake:
@@ -103,6 +104,7 @@ class Source:
     def catch_up(self) -> None:
         for frame in self.late:
             self.intake.take(frame)
+            self.was_late.add(frame.coin)
         self.late.clear()
 
     def report(self) -> SocketReport:
@@ -122,8 +124,14 @@ class Process:
     def late(self) -> set[str]:
         """Return the coins of blocks that came, or will come, after a newer one."""
         held = {frame.coin for source in self.sources for frame in source.late}
+        was_late = set[str]().union(*(source.was_late for source in self.sources))
         waiting = self.queue.first(10**9)
-        return held | {item.coin for item in waiting if isinstance(item, Arrival) and item.is_late}
+        return (
+            held
+            | {item.coin for item in waiting if isinstance(item, Arrival) and item.is_late}
+            # It found no room: after the sockets have claimed its time.
+            | {gap.coin for gap in self.queue.lost if gap.coin in was_late}
+        )
 
 
 class Reference:

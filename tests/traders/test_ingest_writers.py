@@ -129,6 +129,24 @@ def test_the_same_trades_of_several_writers_count_once(flat):
     assert days == reference.days
 
 
+def test_writers_of_different_coins_and_the_same_traders_do_not_wait_in_a_circle(flat):
+    rng = Random(5)
+    shares = []
+    for dex in range(WRITERS):
+        frames = [live([trade(0, 0, coin=f"d{dex}:A")])]
+        for n in range(1, 150):
+            buyer, seller = rng.sample(TRADERS, 2)
+            frames.append(live([trade(n, n, coin=f"d{dex}:A", buyer=buyer, seller=seller)]))
+        shares.append(frames)
+    in_threads(shares)
+
+    counted = FeedCursor.objects.values_list("trades", flat=True)
+    assert list(counted) == [149] * WRITERS
+    assert sum(TraderDay.objects.values_list("fills", flat=True)) == 2 * 149 * WRITERS
+    ids = list(PositionEvent.objects.order_by("id").values_list("id", flat=True))
+    assert ids == list(range(1, len(ids) + 1))
+
+
 def test_writers_who_meet_new_coins_and_traders_in_any_order_do_not_wait_in_a_circle(
     transactional_db,
 ):
