@@ -1,0 +1,51 @@
+"""The writer gets every frame into PostgreSQL, and past one that cannot be written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from discovery.batching import FrameQueue
+from discovery.writer import Writer
+from tests.traders.fills import START_MS, live, replay, trade
+from traders.cursors import Arrival
+from traders.models import FeedCursor, FeedGap, Trader
+
+
+def written(arrivals: Iterable[Arrival], capacity: int = 1000) -> Writer:
+    """Write the frames, all of them; fail after 20 s."""
+
+    async def run() -> Writer:
+        writer = Writer(FrameQueue(capacity=capacity))
+        for one in arrivals:
+            writer.offer(one)
+        writer.finish()
+        await asyncio.wait_for(writer.run(), 20)
+        writer.close()
+        return writer
+
+    return asyncio.run(run())
+
+
+def test_a_trade_that_postgresql_cannot_hold_goes_alone_and_is_a_gap(transactional_db):
+    frames = [replay([trade(0, 0)])]
+    frames += [live([trade(n, n, size="1E+21" if n == 7 else "1")]) for n in range(1, 20)]
+    writer = written(frames)
+
+    assert (writer.counted, writer.refused) == (18, 1)
+    assert FeedCursor.objects.get().trades == 18
+    gap = FeedGap.objects.get(reason="refused")
+    assert (gap.from_ms, gap.to_ms) == (START_MS + 6, START_MS + 7)
+    assert FeedCursor.objects.get().gap_until_ms == START_MS + 7
+    assert writer.trouble == ""
+
+
+def test_what_found_no_room_is_a_gap_in_the_book(transactional_db):
+    writer = written(
+        [replay([trade(0, 0)]), *(live([trade(n, n)]) for n in range(1, 9))], capacity=4
+    )
+
+    assert (writer.counted, writer.queue.overflowed) == (3, 5)
+    gap = FeedGap.objects.get(reason="overflow")
+    assert (gap.from_ms, gap.to_ms) == (START_MS + 3, START_MS + 8)
+    assert Trader.objects.count() == 2
