@@ -49,7 +49,8 @@ class NodeImport:
         self._follows = False
         self._is_live = False
         self._since_at = utc_now()
-        self._line_at = self._end_at = self._reported_at = self._shown_at = time.monotonic()
+        self._line_at = self._end_at = self._reported_at = time.monotonic()
+        self._shown_at = 0.0
         host = socket.gethostname()[:40]
         self.name = f"node:{host}:{os.getpid()}"
 

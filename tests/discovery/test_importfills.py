@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -203,6 +204,18 @@ def test_a_file_that_is_cut_off_counts_as_far_as_it_goes(tmp_path, suffix):
     assert not first.is_finished
     assert summary.trades + rest.trades == market.trades
     assert held() == market.held()
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path):
+    shown: list[str] = []
+    write(hourly(tmp_path, 10, ".gz"), text(NodeMarket().blocks(60), by_block=True))
+
+    NodeImport(stop=threading.Event(), show=shown.append).run([tmp_path])
+
+    assert len(shown) == 1
+    assert re.fullmatch(
+        r"1/1 20260921/10.gz \[#+\.*\] \d+% \d+ fills, \d+ trades counted", shown[0]
+    )
 
 
 def test_what_is_not_a_nodes_file_is_refused_clearly(tmp_path):
