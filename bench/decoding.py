@@ -49,24 +49,30 @@ def parties(arrival: Arrival | Reports) -> set[str]:
     return {one for trade in arrival.trades for one in (trade.buyer, trade.seller)}
 
 
+def through_queue(frames: list[bytes]) -> tuple[int, int]:
+    """Return how many trades the product's decoder and queue received, and from how many."""
+    queue = FrameQueue()
+    traders = set()
+    for raw in frames:
+        frame = decode_frame(raw)
+        if isinstance(frame, TradesFrame):
+            queue.offer(Arrival(frame.coin, frame.trades))
+    while batch := queue.first(5_000):
+        for arrival in batch:
+            traders |= parties(arrival)
+        queue.done(len(batch))
+    return queue.received, len(traders)
+
+
 def bench(numbers: random.Random) -> list[Promise]:
     """Print the comparison; return what was promised of it."""
     frames = make_frames(numbers)
     expected: set[int] = set()
 
     def ours() -> int:
-        queue = FrameQueue()
-        traders = set()
-        for raw in frames:
-            frame = decode_frame(raw)
-            if isinstance(frame, TradesFrame):
-                queue.offer(Arrival(frame.coin, frame.trades))
-        while batch := queue.first(5_000):
-            for arrival in batch:
-                traders |= parties(arrival)
-            queue.done(len(batch))
-        expected.add(len(traders))
-        return queue.received
+        received, traders = through_queue(frames)
+        expected.add(traders)
+        return received
 
     def classic() -> int:
         seen, traders, received = set(), set(), 0
