@@ -7,7 +7,8 @@ snapshots are needed, until only one size is implied by all of them.
 
 For a coin whose base is missing, the size is the one before the first fill that waits. For one that
 is known, it is the difference between the snapshot and the ledger: 0 confirms the ledger, and
-another one must be shown by a second snapshot, at least 5 s later, before it wins.
+another one must be shown by a second snapshot, at least 5 s later, before it wins. Sizes that were
+implied before a gap say nothing after it.
 
 Fills are (time in milliseconds, signed size) in the order of the feed. Sizes are exact.
 """
@@ -106,13 +107,24 @@ def narrowed(doubt: Doubt, sizes: frozenset[Decimal], time_ms: int) -> Doubt:
 
 
 def settled_difference(
-    doubt: Doubt | None, sizes: frozenset[Decimal], time_ms: int
+    doubt: Doubt | None, sizes: frozenset[Decimal], time_ms: int, *, is_stale: bool
 ) -> Decimal | None:
-    """Return the difference that wins against the ledger now, None where it needs another look."""
-    if doubt is None or doubt.at_ms is None or time_ms < doubt.at_ms + SECOND_LOOK_MS:
+    """Return how far the ledger is from what a snapshot implies, None where it needs another look.
+
+    A fresh position is confirmed by any cut. Of a stale one trades may be missing, and then a cut
+    at which the two happen to agree proves nothing: only one difference may be left.
+    """
+    if sizes == {ZERO} or (not is_stale and ZERO in sizes):
+        return ZERO
+    known = doubt.sizes if doubt is not None else frozenset()
+    common = known & sizes if known else sizes
+    if len(common) != 1:
         return None
-    common = doubt.sizes & sizes
-    return next(iter(common)) if len(common) == 1 else None
+    (difference,) = common
+    if difference == 0:
+        return difference
+    seen_ms = doubt.at_ms if doubt is not None else None
+    return difference if seen_ms is not None and time_ms >= seen_ms + SECOND_LOOK_MS else None
 
 
 def settled_base(doubt: Doubt | None, sizes: frozenset[Decimal]) -> Decimal | None:

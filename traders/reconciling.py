@@ -82,10 +82,11 @@ class Reconciling:
 
     def settle(self) -> Settled:
         """Judge every coin, and bring the ledger's floors and doubts to what follows."""
-        doubted = {coin for coin in self._ledger.doubts if dex_of(coin) == self._dex}
-        waiting = {coin for coin in self._since.waiting if dex_of(coin) == self._dex}
+        # What was flat before and after has been looked at too where it moved between.
+        touched = self._ledger.doubts.keys() | self._since.waiting.keys() | self._since.moves.keys()
+        touched = {coin for coin in touched if dex_of(coin) == self._dex}
         with localcontext(EXACT):
-            for coin in sorted(self._before.keys() | self._told.keys() | doubted | waiting):
+            for coin in sorted(self._before.keys() | self._told.keys() | touched):
                 if self._floor(coin) is None:
                     self._settle_base(coin)
                 else:
@@ -115,7 +116,12 @@ class Reconciling:
 
     def _doubt(self, coin: str) -> Doubt | None:
         stored = self._ledger.doubts.get(coin)
-        return None if stored is None else Doubt.read(stored)
+        if stored is None:
+            return None
+        doubt = Doubt.read(stored)
+        if (doubt.at_ms or 0) <= (self._since.gaps.get(coin) or 0):
+            return Doubt(doubt.floor_ms, cut_ms=doubt.cut_ms)
+        return doubt
 
     def _told_size(self, coin: str) -> Decimal:
         return self._told[coin].size if coin in self._told else ZERO
@@ -200,13 +206,16 @@ class Reconciling:
         moves = [(move.time_ms, move.size) for move in self._since.moves.get(coin, ())]
         possible = doubts.cuts(moves, self._time_ms, since_ms=floor)
         sizes = doubts.implied(self._told_size(coin), held.size if held else ZERO, possible)
-        if ZERO in sizes:
+        doubt = self._doubt(coin)
+        difference: Decimal | None = ZERO if ZERO in sizes else next(iter(sizes))
+        if coin in self._followed:
+            is_stale = coin in self._ledger.doubts or floor <= (self._since.gaps.get(coin) or 0)
+            difference = doubts.settled_difference(
+                doubt, frozenset(sizes), self._time_ms, is_stale=is_stale
+            )
+        if difference == ZERO:
             self._put(coin, sizes[ZERO], held, episode_of(held) if held else None)
             return
-        doubt = self._doubt(coin)
-        difference: Decimal | None = next(iter(sizes))
-        if coin in self._followed:
-            difference = doubts.settled_difference(doubt, frozenset(sizes), self._time_ms)
         if difference is None:
             doubt = doubt or Doubt(floor)
             if doubt.at_ms is None or self._time_ms >= doubt.at_ms + doubts.SECOND_LOOK_MS:

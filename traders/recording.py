@@ -6,9 +6,11 @@ A snapshot is one `clearinghouseState` reply of one dex, with the exchange's own
 2. A snapshot at or below the floor, the time of the newest applied one, is stored, not applied.
 3. The first one is the baseline: positions, no events. A later one is held against what is known,
    coin by coin (`traders.reconciling`), and becomes the floor.
-4. One that shows nothing where there should be something waits for a second look, at least 5 s of
+4. One of the five seconds after a gap is stored, not applied: it may show the account as it was in
+   the gap.
+5. One that shows nothing where there should be something waits for a second look, at least 5 s of
    exchange time later: such replies are known to come for accounts that hold plenty.
-5. Numbers of events come last, because every other writer waits for them.
+6. Numbers of events come last, because every other writer waits for them.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from enum import Enum, auto
 
 from exchange.replies import AccountState
 from traders import bulk, eventlog
+from traders.doubts import BEFORE_MS
 from traders.eventlog import NewEvent
 from traders.knowledge import dex_of
 from traders.models import (
@@ -106,7 +109,8 @@ def record_snapshots(
         ledger = _locked_ledger(trader_id)
         statistics = Statistics(trader_id, ledger)
         books = {dex: _Book(trader_id, dex, state, size_decimals) for dex, state in states.items()}
-        since = read_since(trader_id, states, [coin for book in books.values() for coin in book])
+        held = {coin for book in books.values() for coin in book}
+        since = read_since(trader_id, states, held | ledger.doubts.keys() | set(followed or ()))
         for dex, state in sorted(states.items()):
             book = books[dex]
             verdict = judge(
@@ -117,13 +121,15 @@ def record_snapshots(
             )
             if followed is None or not since.is_whole:
                 verdict = Verdict.UNJUDGED
+            elif since.had_gap(dex, followed, after_ms=state.time_ms - BEFORE_MS):
+                verdict, recorded.look_again = Verdict.UNJUDGED, Healing.GAP
             recorded.verdicts[dex] = verdict
             if verdict in {Verdict.APPLIED, Verdict.BASELINE}:
                 settled = book.settle(ledger, since, followed or ())
                 events += _take(settled, state, statistics, trader_id, address)
                 ledger.emptied.pop(dex, None)
                 recorded.corrections += settled.corrections
-                recorded.look_again = recorded.look_again or settled.look_again
+                recorded.look_again = settled.look_again or recorded.look_again
             elif verdict is Verdict.WAITS:
                 ledger.emptied.setdefault(dex, state.time_ms)
             _store(trader_id, dex, state, fetched_at=fetched_at, verdict=verdict)

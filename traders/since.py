@@ -47,9 +47,17 @@ class Since:
     gaps: dict[str, int | None] = field(default_factory=dict)
     is_whole: bool = True
 
+    def had_gap(self, dex: str, coins: Collection[str], *, after_ms: int) -> bool:
+        """Return whether one of these coins had a gap that ended on this dex after a time."""
+        ends = (self.gaps.get(coin) for coin in coins if dex_of(coin) == dex)
+        return any(end is not None and end > after_ms for end in ends)
 
-def read(trader_id: int, dexes: Collection[str], held: Collection[str]) -> Since:
-    """Return what is known of the trader on these dexes; the caller holds the ledger's lock."""
+
+def read(trader_id: int, dexes: Collection[str], known: Collection[str]) -> Since:
+    """Return what is known of the trader on these dexes; the caller holds the ledger's lock.
+
+    `known`: coins whose last gap is wanted even if the trader has not moved in them.
+    """
     since = Since()
     waiting = defaultdict(list)
     rows = WaitingFill.objects.filter(trader_id=trader_id).order_by("time_ms", "id")
@@ -67,6 +75,6 @@ def read(trader_id: int, dexes: Collection[str], held: Collection[str]) -> Since
         if source == PositionEvent.Source.FEED and is_recent:
             moves[coin].append(MovedBy(time_ms, size, price, realised))
     since.moves = dict(moves)
-    coins = set(held) | since.waiting.keys() | since.moves.keys()
+    coins = set(known) | since.waiting.keys() | since.moves.keys()
     since.gaps = dict(FeedCursor.objects.filter(coin__in=coins).values_list("coin", "gap_until_ms"))
     return since
