@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from exchange.wire import Trade
@@ -151,4 +151,4 @@ class FrameQueue:
 
 
 def _with_trades(arrival: Arrival, trades: tuple[Trade, ...]) -> Arrival:
-    return Arrival(arrival.coin, trades, is_late=arrival.is_late, clock_ms=arrival.clock_ms)
+    return replace(arrival, trades=trades)

@@ -102,6 +102,7 @@ class FrameIntake:
                 is_late=not is_replay and frame.trades[0].time_ms < newest_ms,
                 clock_ms=self.newest_block_ms,
                 covered_until_ms=covered_until_ms,
+                is_whole=not frame.bad,
             )
         )
 

@@ -33,6 +33,8 @@ class Writer:
         #: Why the last attempt failed; empty when all is well.
         self.trouble = ""
         self._known = KnownTraders()
+        # The newest blocks that were committed.
+        self._reached: dict[str, int] = {}
         self._most_trades = BATCH_TRADES
         self._stirred = asyncio.Event()
         self._closing = False
@@ -83,6 +85,7 @@ class Writer:
                 ingest,
                 *(arrivals, self._known),
                 lost=lost,
+                reached=self._reached,
                 reports=reports[-1].sockets if reports else (),
             )
         except (DataError, IntegrityError):
@@ -90,6 +93,7 @@ class Writer:
             raise
         self.queue.done(len(items), lost)
         self._most_trades = min(2 * self._most_trades, BATCH_TRADES)
+        self._reached |= done.reached
         self.counted += done.trades
         self.new_traders += done.new_traders
         self.events += done.events

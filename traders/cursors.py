@@ -53,6 +53,8 @@ class Arrival:
     is_late: bool = False
     clock_ms: int | None = None
     covered_until_ms: int | None = None
+    #: Whether every trade of the frame could be read.
+    is_whole: bool = True
     #: Of a node, whose frames are whole blocks: for each trade the buyer's and the seller's.
     starts: tuple[tuple[Start | None, Start | None], ...] = ()
 
@@ -116,6 +118,8 @@ class Window:
             gap = self._missed(arrival)
         elif arrival.is_late and trades[0].time_ms <= floor_ms:
             gap = Gap(arrival.coin, trades[0].time_ms - 1, trades[0].time_ms, "late")
+        if gap is None and not arrival.is_whole:
+            gap = Gap(arrival.coin, trades[0].time_ms - 1, trades[-1].time_ms, "refused")
         fresh = []
         for trade in trades:
             if trade.time_ms > floor_ms and trade not in self:

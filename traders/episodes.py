@@ -63,8 +63,10 @@ class RoundTrip:
 
     @property
     def held_ms(self) -> int | None:
-        """How long it was held, None where its beginning is unknown."""
-        return None if self.opened_at_ms is None else self.closed_at_ms - self.opened_at_ms
+        """How long it was held, None where its beginning is unknown; late trades take no time."""
+        if self.opened_at_ms is None:
+            return None
+        return max(0, self.closed_at_ms - self.opened_at_ms)
 
     @property
     def net_pnl(self) -> Decimal | None:

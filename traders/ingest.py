@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from types import MappingProxyType
 
 from exchange.wire import Trade
 from hlcopy.clock import utc_now
@@ -43,6 +44,8 @@ class Ingested:
     events: int = 0
     gaps: int = 0
     head: int | None = None
+    #: The newest block that the book now has of each coin of the batch.
+    reached: dict[str, int] = field(default_factory=dict)
     #: Coins of which a node has told other positions than the feed, with no gap that explains it.
     drifted: set[str] = field(default_factory=set)
 
@@ -74,10 +77,9 @@ class _Coin:
         # Nothing can be told backwards: a later fill may stand in the ledger already.
         if arrival.starts and arrival.trades[0].time_ms > newest_ms:
             self._take_starts(arrival)
-        for trade in fresh:
-            self.late += trade.time_ms < newest_ms
-            if trade.time_ms >= newest_ms:
-                self.last_price = trade.price
+        if arrival.trades[-1].time_ms >= newest_ms:
+            self.last_price = arrival.trades[-1].price
+        self.late += sum(trade.time_ms < newest_ms for trade in fresh)
         return fresh
 
     def _take_starts(self, arrival: Arrival) -> None:
@@ -92,16 +94,19 @@ def ingest(
     known: KnownTraders,
     *,
     lost: Sequence[Gap] = (),
+    reached: Mapping[str, int] = MappingProxyType({}),
     reports: Sequence[SocketReport] = (),
 ) -> Ingested:
     """Count the frames' trades in one transaction; raises django.db.Error with nothing written.
 
-    `lost`: trades that the caller had to let go. `reports`: what its sockets say of themselves
-    after these frames, written with them, so that a row never claims more than is committed.
+    `lost`: trades that the caller had to let go. `reached`: the newest blocks that it has seen
+    committed; a book that has fallen behind them was restored, and has a gap. `reports`: what its
+    sockets say of themselves after these frames, written with them, so that a row never claims
+    more than is committed.
     """
     done = Ingested()
     with writing(), localcontext(EXACT), _uncollected():
-        coins = _lock_coins(arrivals, lost)
+        coins = _lock_coins(arrivals, lost, reached)
         counted = _count(arrivals, coins)
         ids, done.new_traders = known.learn(_seen(arrivals), utc_now())
         outcome = Outcome()
@@ -125,6 +130,7 @@ def ingest(
         done.trades, done.events = len(counted), len(outcome.events)
         done.drifted = {coin for _, coin, *_, cause in outcome.corrections if cause == "drift"}
         done.gaps = sum(len(coin.gaps) for coin in coins.values())
+        done.reached = {name: coin.window.newest_ms or 0 for name, coin in coins.items()}
         done.head = eventlog.append(_new_events(outcome.events, accounts))
     return done
 
@@ -145,14 +151,20 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _lock_coins(arrivals: Sequence[Arrival], lost: Sequence[Gap]) -> dict[str, _Coin]:
-    """Lock the cursors and note what was let go."""
+def _lock_coins(
+    arrivals: Sequence[Arrival], lost: Sequence[Gap], reached: Mapping[str, int]
+) -> dict[str, _Coin]:
+    """Lock the cursors and note what was let go, and what the book has lost."""
     names = {arrival.coin for arrival in arrivals} | {gap.coin for gap in lost}
     if not names:
         return {}
     coins = {coin: _Coin(*row) for coin, row in ledgers.lock_cursors(names).items()}
     for gap in lost:
         coins[gap.coin].note(gap)
+    for name, coin in coins.items():
+        has_ms, had_ms = coin.window.newest_ms, reached.get(name)
+        if has_ms is not None and had_ms is not None and has_ms < had_ms:
+            coin.note(Gap(name, has_ms, had_ms, "outage"))
     return coins
 
 

@@ -197,3 +197,28 @@ def test_an_error_while_rows_are_copied_is_one_of_django(known):
             cursor.execute("ALTER TABLE traders_waitingfill DROP CONSTRAINT no_room")
 
     assert failure.type.__module__ == "django.db.utils"
+
+
+def test_a_book_that_was_restored_to_an_older_state_has_a_gap(known):
+    done = ingest([live(block(5))], known)
+    assert done.reached == {"BTC": START_MS + 5}
+
+    ingest([live(block(30))], known, reached={"BTC": START_MS + 20})
+
+    gap = FeedGap.objects.exclude(reason="first").get()
+    assert (gap.from_ms, gap.to_ms, gap.reason) == (START_MS + 5, START_MS + 20, "outage")
+    assert FeedCursor.objects.get().gap_until_ms == START_MS + 20
+
+
+def test_a_frame_with_an_unreadable_trade_is_a_gap_and_its_others_count(known):
+    done = ingest([live(block(5, 2), is_whole=False)], known)
+
+    gap = FeedGap.objects.exclude(reason="first").get()
+    assert (done.trades, gap.reason) == (2, "refused")
+    assert (gap.from_ms, gap.to_ms) == (START_MS + 4, START_MS + 5)
+
+
+def test_the_first_frame_tells_the_price_already(transactional_db):
+    ingest([replay([trade(1, 0, price="77")])], KnownTraders())
+
+    assert FeedCursor.objects.get().last_price == 77
