@@ -189,7 +189,10 @@ class Connection:
         self.keys[key] = subscription
         self._hub.subscribers[key].add(self)
         for frame in self._hub.source.first_frames(key):
-            self.say(frame)
+            if self._held or self._faults.frames_delay_seconds:
+                self._hold(frame, self._faults.frames_delay_seconds)
+            else:
+                self.say(frame)
 
     def _refusal(self, key: Key) -> str | None:
         limits = self._hub.limits
