@@ -38,7 +38,6 @@ ON_ITS_OWN = {
     "fanout": "events to browsers",
     "latency": "from commit to browser",
     "fast_line": "from the exchange's frame to the browser's",
-    "memory": "memory of the stream process",
 }
 #: These go on with the book of a million, with positions and known bases.
 OF_THE_BOOK = ("fast_line", "ingesting", "day")
@@ -99,6 +98,9 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
         promises += importlib.import_module("bench.admin").bench()
     if chosen & set(OF_THE_BOOK):
         promises += of_the_book(chosen, numbers, server_cpu)
+    if "memory" in chosen:
+        print("\nmemory of the stream process")  # last: it leaves its traders behind
+        promises += importlib.import_module("bench.memory").bench()
     return promises
 
 
