@@ -136,7 +136,7 @@ class Reconciling:
         fills = self._since.waiting.get(coin, [])
         doubt = self._doubt(coin)
         known_from_ms = (doubt.cut_ms if doubt else None) or 0
-        if coin in self._followed and known_from_ms > self._time_ms - doubts.BEFORE_MS:
+        if known_from_ms > self._time_ms - doubts.BEFORE_MS:
             self._wait(coin, doubt or Doubt(None), Healing.BASE)
             return
         total = sum((fill.size for fill in fills), ZERO)

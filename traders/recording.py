@@ -38,7 +38,7 @@ from traders.reconciling import Reconciling, Settled
 from traders.since import Since
 from traders.since import read as read_since
 from traders.snapshots import known_value, on_grid, position_row
-from traders.statistics import EPISODE, Statistics
+from traders.statistics import EPISODE, Statistics, episode_of, keep_episode
 from traders.writing import writing
 
 SECOND_LOOK_MS = 5_000
@@ -159,6 +159,7 @@ def _take(
         later_pnl=settled.later_pnl,
         is_whole=settled.look_again is None,
     )
+    _keep_episodes(settled)
     gone = [coin for coin, row in settled.rows.items() if row is None and coin in settled.before]
     if gone:
         Position.objects.filter(trader_id=trader_id, coin__in=gone).delete()
@@ -172,6 +173,18 @@ def _take(
     for change, told in zip(settled.changes, details, strict=True):
         source = PositionEvent.Source.SNAPSHOT
         yield NewEvent(trader_id, address, change, source, state.time_ms, details=told)
+
+
+def _keep_episodes(settled: Settled) -> None:
+    """Give the rows what the changes have made of their episodes; a correction's began unseen."""
+    for coin in {change.coin for change in settled.changes} & settled.told.keys():
+        row = settled.rows[coin]
+        if row is not None:
+            keep_episode(row, episode_of(settled.told[coin]))
+    for correction in settled.corrections:
+        row = settled.rows[correction.coin]
+        if row is not None:
+            row.opened_at_ms = None
 
 
 def judge(
