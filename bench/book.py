@@ -21,6 +21,7 @@ FRAME_SIZES = (67, 17, 6, 3, 2, 1.2, 0.8, 0.6, 0.5, 0.4, *(0.15,) * 10)
 LEDGERS = """
 INSERT INTO traders_ledger (trader_id, floors, bases, doubts, emptied)
 SELECT id, jsonb_build_object('', %s::bigint), '{}', '{}', '{}' FROM traders_trader
+ON CONFLICT (trader_id) DO NOTHING
 """
 # Three coins of each: one of the 4 that are traded most, of the next 20, and of the others.
 POSITIONS = """
