@@ -19,8 +19,9 @@ from decimal import Decimal
 from exchange.wire import Side, Trade
 from hlcopy.decimals import plain
 from traders import episodes, positions
+from traders.doubts import AFTER_MS, BEFORE_MS
 from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode, usd
-from traders.knowledge import floor_ms, is_perpetual, is_stale
+from traders.knowledge import dex_of, floor_ms, is_perpetual, is_stale
 from traders.outcome import DaySums, FeedEvent, Outcome
 from traders.positions import ZERO, Change, Fill
 
@@ -151,6 +152,7 @@ def fold(
     `gap_until_ms`: where the coin's last gap ends. The holding is that of the block's coin.
     """
     sums = outcome.day(block.trader_id, block.time_ms)
+    _doubt_snapshot(block, account)
     floor = floor_ms(account.floors, account.bases, account.doubts, block.coin)
     is_counted_alone = floor is None or block.time_ms <= floor
     fees = _count_volume(block, sums, is_counted_alone=is_counted_alone)
@@ -185,6 +187,28 @@ def fold(
                         *(stale, block.is_replayed, details),
                     )
                 )
+
+
+def _doubt_snapshot(block: Block, account: Account) -> None:
+    """Doubt what a snapshot has told of the coin where it was judged without this late block.
+
+    It may hold the block, or not: nothing tells any more.
+    """
+    coin, time_ms, doubt = block.coin, block.time_ms, account.doubts.get(block.coin)
+    if doubt is not None:
+        at_ms = doubt.get("at")
+        if not isinstance(at_ms, int) or time_ms > at_ms + AFTER_MS:
+            return
+        kept = {name: doubt[name] for name in ("floor", "cut") if name in doubt}
+    else:
+        floor = account.floors.get(dex_of(coin))
+        if floor is None or account.bases.get(coin, 0) > floor:
+            return
+        if not floor - BEFORE_MS < time_ms <= floor + AFTER_MS:
+            return
+        kept = {"floor": floor}
+    account.doubts[coin] = kept
+    account.has_changed = True
 
 
 def _count_volume(block: Block, sums: DaySums, *, is_counted_alone: bool) -> Decimal:

@@ -256,6 +256,9 @@ class Reconciling:
         settled = self._settled
         settled.floor_ms = min(settled.floor_ms, cut.floor_ms)
         self._ledger.doubts.pop(coin, None)
+        if coin in self._since.gaps and coin not in self._followed:
+            # The feed has lost it: what it brings once it is back may be in the snapshot or not.
+            self._ledger.doubts[coin] = Doubt(cut.floor_ms).written()
         if held is not None:
             settled.before[coin] = held
         told = self._told.get(coin)

@@ -110,7 +110,10 @@ def record_snapshots(
         statistics = Statistics(trader_id, ledger)
         books = {dex: _Book(trader_id, dex, state, size_decimals) for dex, state in states.items()}
         held = {coin for book in books.values() for coin in book}
-        since = read_since(trader_id, states, held | ledger.doubts.keys() | set(followed or ()))
+        since = read_since(
+            *(trader_id, states, held | ledger.doubts.keys() | set(followed or ())),
+            since_ms=min(state.time_ms for state in states.values()) - BEFORE_MS,
+        )
         for dex, state in sorted(states.items()):
             book = books[dex]
             verdict = judge(
@@ -235,6 +238,9 @@ class _Book:
         needs_base = self._dex not in ledger.floors or any(
             dex_of(coin) == self._dex for coin in (*since.waiting, *ledger.doubts)
         )
+        floor_ms = ledger.floors.get(self._dex, 0)
+        lost_money = not self._dex and ledger.account_value is not None
+        needs_base |= lost_money and since.had_gap(self._dex, followed, after_ms=floor_ms - 1)
         is_vanished = any(coin not in followed for coin in self._before)
         return is_vanished or (needs_base and state.account_value == 0)
 

@@ -13,13 +13,10 @@ from traders.backsolving import WaitedFill
 from traders.knowledge import dex_of
 from traders.models import FeedCursor, PositionEvent, WaitingFill
 
-#: Who changes more often than this within `LATELY_SECONDS` cannot be judged.
+#: Who has changed more often than this since a snapshot cannot be judged.
 MOST_EVENTS = 2000
-#: A snapshot is judged within 30 s, and looks back 5 s.
-LATELY_SECONDS = 90
 NEWEST = """
 SELECT coin, exchange_time_ms, size_after - size_before, price, source,
-    created_at >= now() - make_interval(secs => %s),
     coalesce((details ->> 'realised_pnl')::numeric, 0) - coalesce((details ->> 'fees')::numeric, 0)
 FROM traders_positionevent WHERE trader_id = %s ORDER BY id DESC LIMIT %s
 """
@@ -37,9 +34,9 @@ class MovedBy:
 
 @dataclass(slots=True)
 class Since:
-    """By coin: fills that wait, changes of the last minute and a half, oldest first, last gaps.
+    """By coin: fills that wait, changes since a time, oldest first, ends of the last gaps.
 
-    `is_whole`: no change of that time is missing here.
+    `is_whole`: no change since then is missing here.
     """
 
     waiting: dict[str, list[WaitedFill]] = field(default_factory=dict)
@@ -53,10 +50,11 @@ class Since:
         return any(end is not None and end > after_ms for end in ends)
 
 
-def read(trader_id: int, dexes: Collection[str], known: Collection[str]) -> Since:
+def read(trader_id: int, dexes: Collection[str], known: Collection[str], *, since_ms: int) -> Since:
     """Return what is known of the trader on these dexes; the caller holds the ledger's lock.
 
-    `known`: coins whose last gap is wanted even if the trader has not moved in them.
+    `known`: coins whose last gap is wanted even if the trader has not moved in them. `since_ms`:
+    changes after this exchange time are wanted, whenever they came.
     """
     since = Since()
     waiting = defaultdict(list)
@@ -68,11 +66,11 @@ def read(trader_id: int, dexes: Collection[str], known: Collection[str]) -> Sinc
     since.waiting = dict(waiting)
     moves = defaultdict(list)
     with connection.cursor() as cursor:
-        cursor.execute(NEWEST, [LATELY_SECONDS, trader_id, MOST_EVENTS])
+        cursor.execute(NEWEST, [trader_id, MOST_EVENTS])
         events = cursor.fetchall()
-    since.is_whole = len(events) < MOST_EVENTS or not events[-1][5]
-    for coin, time_ms, size, price, source, is_recent, realised in reversed(events):
-        if source == PositionEvent.Source.FEED and is_recent:
+    since.is_whole = len(events) < MOST_EVENTS or events[-1][1] <= since_ms
+    for coin, time_ms, size, price, source, realised in reversed(events):
+        if source == PositionEvent.Source.FEED and time_ms > since_ms:
             moves[coin].append(MovedBy(time_ms, size, price, realised))
     since.moves = dict(moves)
     coins = set(known) | since.waiting.keys() | since.moves.keys()

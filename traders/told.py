@@ -16,9 +16,10 @@ from dataclasses import replace
 from hlcopy.decimals import plain
 from traders import episodes, positions
 from traders.cursors import Start
+from traders.doubts import AFTER_MS
 from traders.episodes import Episode
 from traders.folding import Account, Block, Holding, take_step
-from traders.knowledge import floor_ms, is_stale
+from traders.knowledge import dex_of, floor_ms, is_stale
 from traders.outcome import FeedEvent, Outcome
 from traders.positions import ZERO, Change
 
@@ -58,10 +59,14 @@ def take_start(
             holding.episode = replace(before, entry_price=start.entry_price)
             holding.has_changed = True
         stale = is_stale(floor, gap_until_ms=gap_until_ms, is_doubted=is_doubted, is_followed=True)
-        if not stale:
+        # So shortly after a snapshot only what is told here says that it did not hold the block.
+        if not stale and block.time_ms > floor + AFTER_MS:
             return
     account.bases[coin] = block.time_ms - 1
     account.doubts.pop(coin, None)
+    if account.floors.get(dex_of(coin), 0) >= block.time_ms:
+        # A snapshot was judged without this block, so nothing has told of the time up to it.
+        account.doubts[coin] = {"floor": block.time_ms - 1}
     account.has_changed = True
     outcome.told.add((block.trader_id, coin))
 

@@ -41,7 +41,7 @@ class Exchange:
 
     def publish(self, coin: str, count: int) -> tuple[Trade, ...]:
         """Trade a block."""
-        self.now_ms += self._rng.randint(1, 3)
+        self.now_ms += self._rng.randint(100, 300)
         trades = tuple(self._trade(coin) for _ in range(count))
         times, states = self._states[coin]
         sizes = dict(states[-1])

@@ -266,7 +266,7 @@ def test_a_fill_at_or_before_the_floor_is_in_the_snapshot_already(at, events):
 @pytest.mark.parametrize(("gap", "stale"), [(None, False), (-2, False), (-1, True), (5, True)])
 def test_an_event_is_stale_unless_the_floor_is_later_than_the_last_gap(gap, stale):
     book = Book()
-    book.take([trade(0, 9)], gap_until_ms=None if gap is None else START_MS + gap)
+    book.take([trade(0, 2_009)], gap_until_ms=None if gap is None else START_MS + gap)
 
     assert {event.stale for event in book.outcome.events} == {stale}
 

@@ -57,7 +57,7 @@ def tell(known: KnownTraders, *numbers: int, at: int = 10, **sizes: str) -> None
 
 def test_an_event_tells_who_took_what_was_realised_and_that_the_position_is_live(known):
     tell(known, 1, BTC="-2")
-    done = ingest([live([trade(1, 20, size="3", price="80")])], known)
+    done = ingest([live([trade(1, 3_000, size="3", price="80")])], known)
 
     closed, opened = PositionEvent.objects.order_by("id")
     assert (closed.kind, closed.size_before, closed.size_after, closed.price) == (

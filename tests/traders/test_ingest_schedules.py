@@ -155,7 +155,10 @@ class Schedule:
                     if at_ms > max(newest[dex], ledger.floors.get(dex, 0)):
                         told[dex] = at_ms
                 ledger.floors |= told
-                ledger.save(update_fields=["floors"])
+                ledger.doubts = {
+                    coin: doubt for coin, doubt in ledger.doubts.items() if dex_of(coin) not in told
+                }
+                ledger.save(update_fields=["floors", "doubts"])
                 self._tell(number, pk, told)
 
     def _tell(self, number: int, pk: int, told: dict[str, int]) -> None:
@@ -225,16 +228,17 @@ class Schedule:
         }
         assert held == {pair: size for pair, size in self.told.items() if size}
         late = self._late()
-        ledgers = dict(Ledger.objects.values_list("pk", "floors"))
+        ledgers = {ledger.pk: ledger for ledger in Ledger.objects.all()}
         numbers = {pk: number for number, pk in self.ids.items()}
         waiting = set(WaitingFill.objects.values_list("trader_id", "coin").distinct())
         for coin, newest_ms, gap_ms in FeedCursor.objects.values_list(
             *("coin", "newest_ms", "gap_until_ms")
         ):
             for pk, number in numbers.items():
-                floor = floor_ms(ledgers[pk], {}, {}, coin)
+                ledger = ledgers[pk]
+                floor = floor_ms(ledger.floors, ledger.bases, ledger.doubts, coin)
                 assert floor is None or (pk, coin) not in waiting
-                if floor is None or coin in late:
+                if floor is None or coin in late or coin in ledger.doubts:
                     continue
                 stale = is_stale(floor, gap_until_ms=gap_ms, is_doubted=False, is_followed=True)
                 if not stale:

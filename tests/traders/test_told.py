@@ -24,9 +24,9 @@ def told(
     start: Start,
     *,
     held: str | Decimal = "0",
-    floor_ms: int | None = -10,
+    floor_ms: int | None = -3_000,
     at_ms: int = 0,
-    gap_ms: int | None = -100,
+    gap_ms: int | None = -4_000,
     doubts: dict[str, Mapping[str, object]] | None = None,
     entry: Decimal | None = Decimal(90),
     size: str | Decimal = "1",
@@ -117,7 +117,7 @@ def test_the_same_size_makes_fresh_what_was_stale_or_doubted(state):
     assert not outcome.events[0].stale
 
 
-@pytest.mark.parametrize(("gap_ms", "cause"), [(-5, "gap"), (-100, "drift"), (None, "gap")])
+@pytest.mark.parametrize(("gap_ms", "cause"), [(-5, "gap"), (-4_000, "drift"), (None, "gap")])
 def test_another_size_is_a_correction_that_ends_the_whole_episode(gap_ms, cause):
     holding, _, outcome = told(Start(Decimal(4)), held="3", gap_ms=gap_ms)
 
@@ -128,7 +128,7 @@ def test_another_size_is_a_correction_that_ends_the_whole_episode(gap_ms, cause)
 
 
 def test_a_snapshot_that_is_newer_has_the_last_word():
-    holding, account, outcome = told(Start(Decimal(7)), held="3", floor_ms=10)
+    holding, account, outcome = told(Start(Decimal(7)), held="3", floor_ms=5_000)
 
     assert size_of(holding) == 3
     assert not account.has_changed
