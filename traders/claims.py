@@ -187,9 +187,9 @@ def finish(claim: Claim) -> bool:
     )
 
 
-def look_again(trader_id: int, why: Healing) -> None:
+def look_again(trader_id: int, why: Healing, *, seconds: float = SECOND_LOOK_SECONDS) -> None:
     """Make a trader, whose row the caller has just finished, due for a second look."""
-    again = Now() + timedelta(seconds=SECOND_LOOK_SECONDS)
+    again = Now() + timedelta(seconds=seconds)
     Trader.objects.filter(pk=trader_id).update(retry_at=again, healing=why)
 
 

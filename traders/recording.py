@@ -22,6 +22,7 @@ from enum import Enum, auto
 
 from exchange.replies import AccountState
 from traders import bulk, eventlog
+from traders.claims import SECOND_LOOK_SECONDS
 from traders.doubts import BEFORE_MS
 from traders.eventlog import NewEvent
 from traders.knowledge import dex_of
@@ -42,6 +43,10 @@ from traders.statistics import EPISODE, Statistics, episode_of, keep_episode
 from traders.writing import writing
 
 SECOND_LOOK_MS = 5_000
+#: A bare reply, with no money either, lies now and then, and perhaps twice.
+BARE_LOOK_MS = 60_000
+#: It is looked at so often meanwhile.
+BARE_LOOK_SECONDS = 20
 REFRESHED = [
     "dex",
     "size",
@@ -84,8 +89,9 @@ class Recorded:
     events: int = 0
     head: int | None = None
     corrections: list[Correction] = field(default_factory=list)
-    #: Why the trader needs another look soon.
+    #: Why the trader needs another look soon, and when.
     look_again: Healing | None = None
+    look_after_seconds: int = SECOND_LOOK_SECONDS
 
 
 def record_snapshots(
@@ -116,11 +122,15 @@ def record_snapshots(
         )
         for dex, state in sorted(states.items()):
             book = books[dex]
+            is_doubtful = book.is_doubtful(state, ledger, since, followed or ())
+            if not is_doubtful:
+                ledger.emptied.pop(dex, None)
             verdict = judge(
                 state.time_ms,
                 floor_ms=ledger.floors.get(dex),
                 emptied_ms=ledger.emptied.get(dex),
-                is_doubtful=book.is_doubtful(state, ledger, since, followed or ()),
+                is_doubtful=is_doubtful,
+                is_bare=state.account_value == 0,
             )
             if followed is None or not since.is_whole:
                 verdict = Verdict.UNJUDGED
@@ -135,6 +145,8 @@ def record_snapshots(
                 recorded.look_again = settled.look_again or recorded.look_again
             elif verdict is Verdict.WAITS:
                 ledger.emptied.setdefault(dex, state.time_ms)
+                if state.account_value == 0:
+                    recorded.look_after_seconds = BARE_LOOK_SECONDS
             _store(trader_id, dex, state, fetched_at=fetched_at, verdict=verdict)
         statistics.write()
         ledger.save(update_fields=WRITTEN)
@@ -191,16 +203,22 @@ def _keep_episodes(settled: Settled) -> None:
 
 
 def judge(
-    time_ms: int, *, floor_ms: int | None, emptied_ms: int | None, is_doubtful: bool
+    time_ms: int,
+    *,
+    floor_ms: int | None,
+    emptied_ms: int | None,
+    is_doubtful: bool,
+    is_bare: bool = False,
 ) -> Verdict:
     """Decide about a snapshot of exchange time `time_ms` (pure).
 
     `is_doubtful`: it shows nothing, and that may be a lie; `emptied_ms` is the time of an earlier
-    such snapshot that still waits to be confirmed.
+    such snapshot that still waits to be confirmed. `is_bare`: it shows no money either.
     """
+    wait_ms = BARE_LOOK_MS if is_bare else SECOND_LOOK_MS
     if floor_ms is not None and time_ms <= floor_ms:
         return Verdict.OLD
-    if is_doubtful and (emptied_ms is None or time_ms < emptied_ms + SECOND_LOOK_MS):
+    if is_doubtful and (emptied_ms is None or time_ms < emptied_ms + wait_ms):
         return Verdict.WAITS
     return Verdict.BASELINE if floor_ms is None else Verdict.APPLIED
 
@@ -230,8 +248,8 @@ class _Book:
     ) -> bool:
         """Return whether the snapshot shows nothing where there should be something.
 
-        Such replies are known to come for accounts that hold plenty. What the feed follows needs a
-        second look anyway; a base that is missing must not be taken from one that lacks even money.
+        Such replies are known to come for accounts that hold plenty: money and positions do not
+        go together unseen. One that lacks positions alone contradicts the feed as any other does.
         """
         if self._told:
             return False
@@ -242,7 +260,7 @@ class _Book:
         lost_money = not self._dex and ledger.account_value is not None
         needs_base |= lost_money and since.had_gap(self._dex, followed, after_ms=floor_ms - 1)
         is_vanished = any(coin not in followed for coin in self._before)
-        return is_vanished or (needs_base and state.account_value == 0)
+        return is_vanished or (state.account_value == 0 and (needs_base or bool(self._before)))
 
     def settle(self, ledger: Ledger, since: Since, followed: Collection[str]) -> Settled:
         """Return what the snapshot comes to."""

@@ -33,6 +33,8 @@ def record(
             followed=followed,
         )
         if recorded.look_again:
-            claims.look_again(claim.trader_id, recorded.look_again)
+            claims.look_again(
+                claim.trader_id, recorded.look_again, seconds=recorded.look_after_seconds
+            )
     healing.note_drift({one.coin for one in recorded.corrections})
     return recorded

@@ -20,14 +20,14 @@ from traders.recording import Recorded, Verdict, record_snapshots
 GAP_MS = START_MS + 100_000
 
 
-def see(at_ms: int, size: str = "0") -> Recorded:
+def see(at_ms: int, size: str = "0", *, value: str = "5000") -> Recorded:
     """Record a snapshot of trader 1, whose coin the feed carries."""
     trader = Trader.objects.get(address=address(1))
     told = [held("BTC", size)] if Decimal(size) else []
     return record_snapshots(
         trader.pk,
         trader.address,
-        {"": state(at_ms, *told)},
+        {"": state(at_ms, *told, value=value)},
         size_decimals=SIZE_DECIMALS,
         fetched_at=from_ms(at_ms),
         followed={"BTC"},
@@ -94,6 +94,22 @@ def test_what_was_implied_before_a_gap_says_nothing_after_it(flat_before_a_gap):
     assert not is_fresh()
     see(START_MS + 126_000, "-2")
     assert is_fresh()
+
+
+def test_bare_replies_close_and_doubt_nothing_for_a_minute(flat_before_a_gap):
+    see(START_MS + 110_000, "-2")
+    see(START_MS + 120_000, "-2")
+    for seconds in (130, 140, 189):
+        seen = see(START_MS + 1000 * seconds, value="0")
+        assert (seen.verdicts, seen.look_after_seconds) == ({"": Verdict.WAITS}, 20)
+        assert is_fresh()
+    see(START_MS + 190_000, "-2")
+    see(START_MS + 191_000, value="0")
+    assert is_fresh()
+    # A minute later it says something, and after another one the same again.
+    for seconds in (251, 257, 317):
+        see(START_MS + 1000 * seconds, value="0")
+    assert not Position.objects.exists()
 
 
 @pytest.mark.parametrize(
