@@ -224,7 +224,10 @@ class Checks:
                 reason="outage", from_ms__lt=end_ms + 2_000, to_ms__gt=outage.from_ms - 2_000
             ).values_list("coin", flat=True)
         )
-        for coin in FeedCursor.objects.values_list("coin", flat=True):
+        known = FeedCursor.objects.exclude(
+            coin__in=FeedGap.objects.filter(reason="first", to_ms__gt=outage.from_ms).values("coin")
+        )
+        for coin in known.values_list("coin", flat=True):
             least, most = outage.missed_at_least(coin), outage.missed_at_most(coin)
             span = f"{outage.from_ms} to {end_ms}: {least} to {most} trades"
             if least > REPLAY_TRADES and coin not in noted:

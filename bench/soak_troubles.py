@@ -95,7 +95,7 @@ class Troubles:
         yield 5
         while True:
             # The exchange allows 30 new connections a minute.
-            yield dice.uniform(5, 20)
+            yield dice.uniform(8, 24)
             yield from self._chosen(dice, kinds)
 
     def _numbers(self) -> list[int]:
