@@ -152,12 +152,12 @@ def fold(
     `gap_until_ms`: where the coin's last gap ends. The holding is that of the block's coin.
     """
     sums = outcome.day(block.trader_id, block.time_ms)
-    _doubt_snapshot(block, account)
     floor = floor_ms(account.floors, account.bases, account.doubts, block.coin)
     is_counted_alone = floor is None or block.time_ms <= floor
     fees = _count_volume(block, sums, is_counted_alone=is_counted_alone)
     if not is_perpetual(block.coin):
         return
+    _doubt_snapshot(block, account)
     if floor is None:
         outcome.leave_out(block.trader_id, None)
         outcome.waiting += ((block.trader_id, block.coin, block.time_ms, *f) for f in block.fills)

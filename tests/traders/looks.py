@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from exchange.replies import PositionState
-from exchange.wire import Side
 from hlcopy.clock import from_ms, utc_now
 from tests.traders.fills import START_MS, address, live, replay, trade
 from tests.traders.states import SIZE_DECIMALS, state
@@ -54,10 +53,14 @@ class Feed:
         self._tid += 1
         size = Decimal(size)
         buyer, seller = (self.user, OTHER) if size > 0 else (OTHER, self.user)
-        fill = {"coin": coin, "buyer": buyer, "seller": seller, "side": Side.BUY}
-        one = trade(self._tid, at_ms, size=abs(size), price=price, **fill)
-        if more.get("is_replay"):
-            return replay([one], **{k: v for k, v in more.items() if k != "is_replay"})
+        one = trade(
+            *(self._tid, at_ms),
+            coin=coin,
+            buyer=buyer,
+            seller=seller,
+            size=abs(size),
+            price=price,
+        )
         return live([one], **more)
 
     def fill(self, at_ms: int, size: str | Decimal, **more: Any) -> Ingested:

@@ -180,3 +180,11 @@ def test_what_a_node_tells_right_after_a_snapshot_is_fresh(feed):
 
     assert (feed.size(), feed.is_fresh(), feed.ledger.doubts) == (4, True, {})
     assert not Correction.objects.filter(trader=feed.trader).exists()
+
+
+def test_a_spot_coin_is_in_no_doubt(feed):
+    feed.look(10_000, held("BTC", "2"))
+    feed.fill(11_000, "1", coin="@107")
+    feed.fill(11_500, "1", coin="@107")
+
+    assert feed.ledger.doubts == {}
