@@ -57,9 +57,8 @@ async def run_pass(info: InfoClient, limits: Limits) -> Summary:
     trader is leased to one of them.
     """
     summary = await _Pass(info, limits).run()
-    logger.info(
-        "tracking %s", " ".join(f"{key}={value!r}" for key, value in asdict(summary).items())
-    )
+    told = " ".join(f"{key}={value!r}" for key, value in asdict(summary).items())
+    logger.info("%s %s", "tracking" if limits.rotates else "healing", told)
     return summary
 
 
