@@ -28,6 +28,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from bench.soak_market import Market, market, now_ms
+from bench.soak_node import Node
 from bench.soak_outages import Missed, Outages
 from bench.soak_troubles import Troubles
 from bench.soak_world import DISCOVERIES, World
@@ -112,15 +113,20 @@ class Soak:
         )
         self.world.start_ours()
         stop = threading.Event()
-        looking = threading.Thread(target=self._look, args=(checks, stop))
-        looking.start()
+        beside = [threading.Thread(target=self._look, args=(checks, stop))]
+        if not options.only or "imports" in options.only:
+            node = Node(self.exchange, self.world.directory, troubles.count)
+            beside.append(threading.Thread(target=node.run, args=(Random(options.seed), stop)))
+        for thread in beside:
+            thread.start()
         begun = time.monotonic()
         while time.monotonic() < begun + options.seconds:
             self._tick(checks)
             troubles.tick()
             time.sleep(TICK_SECONDS)
         stop.set()
-        looking.join()
+        for thread in beside:
+            thread.join()
         troubles.end()
         self._calm_down(checks)
         self._report(checks, troubles)

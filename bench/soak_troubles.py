@@ -66,7 +66,7 @@ class Troubles:
             if not child.runs:
                 child.start()
 
-    def _count(self, kind: str, times: int = 1) -> None:
+    def count(self, kind: str, times: int = 1) -> None:
         print(f"       {now_ms()} {kind}", flush=True)
         self.counts[kind] = self.counts.get(kind, 0) + times
 
@@ -76,7 +76,7 @@ class Troubles:
             yield 1e9
             return
         name = dice.choice(names)
-        self._count(name)
+        self.count(name)
         yield from kinds[name](dice)
 
     # -- frames -----------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class Troubles:
                     {"rest_status": dice.choice((429, 500, 502)), "rest_every": 7},
                 )
             )
-            self._count(next(iter(faults)))
+            self.count(next(iter(faults)))
             self._exchange.strike("rest", **faults)
             yield dice.uniform(4, 20)
             self._exchange.strike("rest")
@@ -199,7 +199,7 @@ class Troubles:
             for name in names:
                 self._world.ours[name].kill()
             killed += len(names)
-            self._count("discovery killed", len(names))
+            self.count("discovery killed", len(names))
             yield 0.1 * 60 ** dice.random()
             for name in names:
                 self._world.ours[name].start()
@@ -212,14 +212,14 @@ class Troubles:
             yield self._seconds / (times + 1) * dice.uniform(0.7, 1.1)
             self.fragile_until = time.monotonic() + 1e6
             self._world.postgres.kill()
-            self._count("PostgreSQL killed")
+            self.count("PostgreSQL killed")
             away = dice.uniform(0.5, min(12.0, self._seconds / 15))
             if dice.random() < 0.3:
                 # What the processes have received since then dies with them.
                 self._outages.begin(since_ms=now_ms() - 500)
                 for name in DISCOVERIES:
                     self._world.ours[name].kill()
-                self._count("discovery killed", len(DISCOVERIES))
+                self.count("discovery killed", len(DISCOVERIES))
                 yield away
                 self._world.postgres.start()
                 for name in DISCOVERIES:
@@ -248,7 +248,7 @@ class Troubles:
             yield from self._chosen(dice, kinds)
             if dice.random() < 0.02 and listed < 5 and not self._only:
                 listed += 1
-                self._count("new listing")
+                self.count("new listing")
                 self._exchange.order("list_coin", name=f"NEW{listed}", price="3.5")
 
     def _someone(self, dice: random.Random) -> tuple[str, str]:

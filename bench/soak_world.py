@@ -91,7 +91,7 @@ class World:
 
     def __init__(self, directory: Path, state: EmbeddedState) -> None:
         """Prepare the services and name the commands; start nothing."""
-        self._directory = directory
+        self.directory = directory
         self.postgres = self._child(postgres.prepare(directory, state))
         self.valkey = self._child(valkey.prepare(directory, state, throw_away=True))
         self.ours: dict[str, Child] = {}
@@ -110,7 +110,7 @@ class World:
             child.kill()
 
     def _child(self, program: Program) -> Child:
-        return Child(program, self._directory / f"{program.name}.log")
+        return Child(program, self.directory / f"{program.name}.log")
 
 
 def _children(pid: int) -> list[int]:
