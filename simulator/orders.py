@@ -168,18 +168,16 @@ class Orders:
         return account_truth(_address(user), dex, venue.ledger, at_ms, venue.now_ms)
 
     def positions_at(self, dex: str, at_ms: int) -> dict[str, dict[str, Decimal] | None]:
-        """Signed sizes of everybody in a dex as of an exchange time; None: too long ago to tell.
-
-        Who has held nothing then is left out.
-        """
+        """Signed sizes of everybody in a dex as of an exchange time; None: too long ago to tell."""
         found: dict[str, dict[str, Decimal] | None] = {}
         for (address, of), account in self._venue.ledger.accounts.items():
             if of != dex:
                 continue
             if not account.remembers(at_ms):
                 found[address] = None
-            elif positions := account.at(at_ms)[1]:
-                found[address] = {coin: p.size for coin, p in positions.items()}
+            else:
+                held = account.at(at_ms)[1]
+                found[address] = {coin: p.size for coin, p in held.items()}
         return found
 
     def all_positions(self, dex: str = MAIN) -> dict[str, dict[str, Decimal]]:
