@@ -91,6 +91,8 @@ class Outages:
 
     def begin(self, *, since_ms: int | None = None, is_visible: bool = True) -> None:
         """Note that frames reach nobody from now on, or that what came since is lost."""
+        if self.open is not None:
+            return
         first = len(self._samples) < 2
         last_ms, counts = (now_ms(), {}) if first else self._samples[-2]
         if since_ms is not None and since_ms < last_ms:

@@ -82,7 +82,7 @@ def coin_feeds(cursors: Iterable[FeedCursor]) -> dict[str, CoinFeed]:
     """Return how the feed stands with the coins of these cursors, in two queries at most."""
     covered = covered_coins()
     known = {cursor.coin: cursor for cursor in cursors}
-    ended = _last_carried(known.keys() - covered.keys())
+    ended = last_carried(known.keys() - covered.keys())
     return {
         coin: CoinFeed(
             gap_until_ms=cursor.gap_until_ms,
@@ -97,7 +97,7 @@ def coin_feeds(cursors: Iterable[FeedCursor]) -> dict[str, CoinFeed]:
     }
 
 
-def _last_carried(coins: Collection[str]) -> dict[str, int]:
+def last_carried(coins: Collection[str]) -> dict[str, int]:
     """Return the newest block of the dead sockets that carried these coins."""
     if not coins:
         return {}

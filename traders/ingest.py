@@ -16,7 +16,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from types import MappingProxyType
 
@@ -108,6 +108,7 @@ def ingest(
     with writing(), localcontext(EXACT), _uncollected():
         coins = _lock_coins(arrivals, lost, reached)
         counted = _count(arrivals, coins)
+        _narrow(coins, reached)
         ids, done.new_traders = known.learn(_seen(arrivals), utc_now())
         outcome = Outcome()
         blocks = folding.blocks(counted, ids, outcome)
@@ -177,6 +178,23 @@ def _count(arrivals: Sequence[Arrival], coins: Mapping[str, _Coin]) -> list[tupl
             (trade, trade.time_ms < oldest_ms) for trade in coins[arrival.coin].take(arrival)
         )
     return counted
+
+
+def _narrow(coins: Mapping[str, _Coin], reached: Mapping[str, int]) -> None:
+    """Let outages begin where the sockets that carried the coins were lost, other processes' too.
+
+    What a quiet coin last traded may lie long before. Of the newest block its frame may be lost. Of
+    a book that was restored the sockets say nothing.
+    """
+
+    def begun(gap: Gap, carried_ms: int) -> Gap:
+        if gap.reason != "outage" or gap.to_ms == reached.get(gap.coin):
+            return gap
+        return replace(gap, from_ms=max(gap.from_ms or 0, min(carried_ms, gap.to_ms) - 1))
+
+    ended = {name for name, coin in coins.items() if any(g.reason == "outage" for g in coin.gaps)}
+    for name, carried_ms in coverage.last_carried(ended).items():
+        coins[name].gaps = [begun(gap, carried_ms) for gap in coins[name].gaps]
 
 
 def _seen(arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from hlcopy.clock import from_ms
+from tests.traders.book import follow
 from tests.traders.fills import START_MS, address, block, live, replay, trade
 from tests.traders.states import SIZE_DECIMALS, held, state
 from traders import bulk
@@ -14,7 +15,7 @@ from traders.doubts import Doubt, settled_difference
 from traders.ingest import ingest
 from traders.knowledge import floor_ms
 from traders.ledgers import KnownTraders
-from traders.models import Correction, FeedCursor, Healing, Ledger, Position, Trader
+from traders.models import Correction, FeedCursor, FeedGap, Healing, Ledger, Position, Trader
 from traders.recording import Recorded, Verdict, record_snapshots
 
 GAP_MS = START_MS + 100_000
@@ -110,6 +111,13 @@ def test_bare_replies_close_and_doubt_nothing_for_a_minute(flat_before_a_gap):
     for seconds in (251, 257, 317):
         see(START_MS + 1000 * seconds, value="0")
     assert not Position.objects.exists()
+
+
+def test_a_gap_of_a_quiet_coin_begins_where_the_last_socket_was_lost(flat_before_a_gap):
+    follow("BTC", until_ms=START_MS + 70_000, name="dead:1/0")
+    ingest([replay(block(80_000, 40, buyer=1, seller=9))], flat_before_a_gap)
+    gap = FeedGap.objects.get(reason="outage")
+    assert (gap.from_ms, gap.to_ms) == (START_MS + 69_999, START_MS + 80_000)
 
 
 @pytest.mark.parametrize(
