@@ -201,12 +201,13 @@ def _doubt_snapshot(block: Block, account: Account) -> None:
             return
         kept = {name: doubt[name] for name in ("floor", "cut") if name in doubt}
     else:
-        floor = account.floors.get(dex_of(coin))
-        if floor is None or account.bases.get(coin, 0) > floor:
+        floor, base = account.floors.get(dex_of(coin)), account.bases.get(coin, 0)
+        if floor is None:
             return
-        if not floor - BEFORE_MS < time_ms <= floor + AFTER_MS:
+        until_ms = base if base > floor else floor + AFTER_MS
+        if not floor - BEFORE_MS < time_ms <= until_ms:
             return
-        kept = {"floor": floor}
+        kept = {"floor": max(floor, base)}
     account.doubts[coin] = kept
     account.has_changed = True
 

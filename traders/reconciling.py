@@ -13,7 +13,6 @@ the transaction that records the snapshot, under the lock of the trader's ledger
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 
@@ -21,18 +20,16 @@ from django.db.models.functions import Now
 
 from traders import doubts, folding, positions
 from traders.backsolving import WaitedFill, beginning
+from traders.carrying import blocks, carried_on, held_as
 from traders.doubts import Cut, Doubt
 from traders.episodes import EXACT, Episode, usd
 from traders.folding import Block, Holding
 from traders.knowledge import dex_of, floor_ms
 from traders.models import Correction, Healing, Ledger, Position
 from traders.outcome import Outcome
-from traders.positions import ZERO, Change, Fill
+from traders.positions import ZERO, Change
 from traders.since import Since
 from traders.statistics import episode_of, keep_episode
-
-#: What a snapshot tells of one size alone, and what of one direction.
-OF_SIZE = ("notional", "unrealised_pnl", "margin_used", "liquidation_price")
 
 
 @dataclass(slots=True)
@@ -158,13 +155,27 @@ class Reconciling:
         later = fills[len(earlier) :]
         told = self._told.get(coin)
         holding = Holding(self._history(coin, earlier, told))
-        for block in _blocks(self._ledger.pk, coin, later):
+        for block in blocks(self._ledger.pk, coin, later):
             self._fold(block, holding)
         self._settled.solved.append(coin)
         self._put(coin, cut, None, holding.episode)
+        self._absorb(coin, fills)
         row = self._settled.told.get(coin)
         if row is not None:
             keep_episode(row, holding.episode)
+
+    def _absorb(self, coin: str, fills: Sequence[WaitedFill]) -> None:
+        """Let the coin's own floor be later than the fills that are no events: none can be parted.
+
+        Whatever comes later has not happened before two seconds after the snapshot.
+        """
+        if not fills:
+            return
+        ledger, newest_ms = self._ledger, fills[-1].time_ms
+        if coin in ledger.doubts:
+            ledger.doubts[coin]["floor"] = max(newest_ms, ledger.doubts[coin]["floor"])
+        else:
+            ledger.bases[coin] = max(newest_ms, self._time_ms + doubts.AFTER_MS)
 
     def _history(
         self, coin: str, fills: Sequence[WaitedFill], told: Position | None
@@ -178,7 +189,7 @@ class Reconciling:
         if began is None:
             return episode_of(told) if told is not None else None
         holding = Holding(began.episode)
-        for block in _blocks(self._ledger.pk, coin, whole[began.first :]):
+        for block in blocks(self._ledger.pk, coin, whole[began.first :]):
             self._fold(block, holding)
         if holding.episode is None or told is None:
             return None
@@ -210,6 +221,9 @@ class Reconciling:
         difference: Decimal | None = ZERO if ZERO in sizes else next(iter(sizes))
         if coin in self._followed:
             is_stale = coin in self._ledger.doubts or floor <= (self._since.gaps.get(coin) or 0)
+            if self._time_ms - doubts.BEFORE_MS < floor and (is_stale or difference != ZERO):
+                self._pass_over(coin, (doubt or Doubt(floor)) if is_stale else None)
+                return
             difference = doubts.settled_difference(
                 doubt, frozenset(sizes), self._time_ms, is_stale=is_stale
             )
@@ -223,6 +237,12 @@ class Reconciling:
             self._wait(coin, doubt, Healing.DOUBT)
             return
         self._correct(coin, sizes[difference], held, difference, floor)
+
+    def _pass_over(self, coin: str, doubt: Doubt | None) -> None:
+        """Leave a coin as it is: the snapshot may show it as it was before its own floor."""
+        if doubt is not None:
+            self._ledger.doubts[coin] = doubt.written()
+        self._settled.look_again = self._settled.look_again or Healing.DOUBT
 
     def _correct(
         self, coin: str, cut: Cut, held: Position | None, difference: Decimal, floor: int
@@ -247,7 +267,7 @@ class Reconciling:
             if held is not None:
                 held.opened_at_ms, held.peak_size = None, held.peak_size or abs(held.size)
         row = self._put(coin, cut, held, None)
-        self._settled.changes += positions.diff(_held(coin, held), _held(coin, row))
+        self._settled.changes += positions.diff(held_as(coin, held), held_as(coin, row))
 
     def _put(
         self, coin: str, cut: Cut, held: Position | None, episode: Episode | None
@@ -277,36 +297,7 @@ class Reconciling:
             for fill in (*self._since.moves.get(coin, ()), *self._since.waiting.get(coin, ()))
             if fill.time_ms > cut.at_ms
         ]
-        if not fills:
-            return told
-        now = positions.Position(coin)
-        if told is not None:
-            now = positions.Position(coin, told.size, told.entry_price)
-        for size, price in fills:
-            fill = Fill(coin, "BUY" if size > 0 else "SELL", price, abs(size))
-            now, _ = positions.apply(now, fill)
-        if now.size == 0:
-            return None
-        if told is None or told.size * now.size < 0:
-            row = Position(trader_id=self._ledger.pk, dex=self._dex, coin=coin)
-        else:
-            row = copy(told)
-            for name in OF_SIZE:
-                setattr(row, name, None)
-        row.size, row.entry_price = now.size, now.entry_price
-        return row
+        return carried_on(told or self._flat(coin), fills) if fills else told
 
-
-def _blocks(trader_id: int, coin: str, fills: Sequence[WaitedFill]) -> list[Block]:
-    """Return the fills by block, in order."""
-    found: dict[int, Block] = {}
-    for fill in fills:
-        block = found.setdefault(fill.time_ms, Block(trader_id, coin, fill.time_ms))
-        block.add(fill.size, fill.price, is_taker=fill.is_taker)
-    return list(found.values())
-
-
-def _held(coin: str, row: Position | None) -> dict[str, positions.Position]:
-    if row is None:
-        return {}
-    return {coin: positions.Position(coin, row.size, row.entry_price, row.mark_price)}
+    def _flat(self, coin: str) -> Position:
+        return Position(trader_id=self._ledger.pk, dex=self._dex, coin=coin, size=ZERO)
