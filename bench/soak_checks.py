@@ -18,7 +18,7 @@ from bench.soak_market import Market, Positions, now_ms
 from bench.soak_outages import REPLAY_TRADES, Missed, Outage, Outages
 from hlcopy.clock import to_ms
 from traders import coverage
-from traders.knowledge import CoinFeed, dex_of, floor_ms, standing_of
+from traders.knowledge import CoinFeed, dex_of, floor_ms, is_perpetual, standing_of
 from traders.models import (
     Correction,
     FeedCursor,
@@ -94,7 +94,7 @@ class Checks:
         truth = _Truth(self._exchange)
         for ledger in ledgers:
             for coin, feed in feeds.items():
-                if dex_of(coin) not in ledger.trader.dexes:
+                if dex_of(coin) not in ledger.trader.dexes or not is_perpetual(coin):
                     continue
                 size = held.get((ledger.pk, coin), ZERO)
                 found[self._compare(ledger, coin, feed, size, truth)] += 1
@@ -185,6 +185,9 @@ class Checks:
         for gap in FeedGap.objects.filter(pk__gt=self._last_gap).order_by("id"):
             self._last_gap = gap.pk
             self.counts[f"gaps: {gap.reason}"] += 1
+            if "/" in gap.coin:
+                # Spot is brought by imports alone, file by file.
+                continue
             # A newcomer's replay may be ahead of what the others' slow frames have brought.
             is_ahead = self._late_at(gap.to_ms)
             is_explained = {
