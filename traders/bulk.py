@@ -39,18 +39,22 @@ DELETE FROM traders_position AS held
 USING unnest(%s::bigint[], %s::text[]) AS gone (trader_id, coin)
 WHERE held.trader_id = gone.trader_id AND held.coin = gone.coin
 """
-_SUMS = [column.name for column in fields(DaySums)]
-_TYPES = {"fills": "int", "events": "int", "closed": "int", "wins": "int", "losses": "int"} | {
-    "held_ms": "bigint"
+_OF_DAYS = [column.name for column in fields(DaySums)]
+# How a new row is added to the stored one. GREATEST and LEAST pass over null.
+_ADDED = {name: f"kept.{name} + excluded.{name}" for name in _OF_DAYS} | {
+    "best_trip_pnl": "greatest(kept.best_trip_pnl, excluded.best_trip_pnl)",
+    "worst_trip_pnl": "least(kept.worst_trip_pnl, excluded.worst_trip_pnl)",
 }
+_COUNTS = ("fills", "events", "closed", "completed", "wins", "losses")
+_TYPES = dict.fromkeys(_COUNTS, "int") | {"held_ms": "bigint"}
 ADD_TO_DAYS = f"""
-INSERT INTO traders_traderday AS kept (trader_id, day, net_flow, snapshots, {", ".join(_SUMS)})
-SELECT news.trader_id, news.day, 0, 0, {", ".join(f"news.{name}" for name in _SUMS)}
+INSERT INTO traders_traderday AS kept (trader_id, day, net_flow, snapshots, {", ".join(_OF_DAYS)})
+SELECT news.trader_id, news.day, 0, 0, {", ".join(f"news.{name}" for name in _OF_DAYS)}
 FROM unnest(%s::bigint[], %s::date[], {
-    ", ".join(f"%s::{_TYPES.get(name, 'numeric')}[]" for name in _SUMS)
-}) AS news (trader_id, day, {", ".join(_SUMS)})
+    ", ".join(f"%s::{_TYPES.get(name, 'numeric')}[]" for name in _OF_DAYS)
+}) AS news (trader_id, day, {", ".join(_OF_DAYS)})
 ON CONFLICT (trader_id, day) DO UPDATE SET
-    {", ".join(f"{name} = kept.{name} + excluded.{name}" for name in _SUMS)}
+    {", ".join(f"{name} = {added}" for name, added in _ADDED.items())}
 """  # noqa: S608 (the names of our own columns)
 ADD_ROUND_TRIPS = """
 COPY traders_roundtrip (
@@ -121,7 +125,7 @@ def write_positions(holdings: Mapping[tuple[int, str], Holding]) -> None:
 
 def add_to_days(days: Mapping[tuple[int, date], DaySums]) -> None:
     """Add the sums to the traders' days."""
-    rows = [(*key, *(getattr(sums, name) for name in _SUMS)) for key, sums in days.items()]
+    rows = [(*key, *(getattr(sums, name) for name in _OF_DAYS)) for key, sums in days.items()]
     _execute(ADD_TO_DAYS, rows)
 
 

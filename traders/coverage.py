@@ -2,13 +2,15 @@
 
 A row younger than 5 s says that its socket lives; without one the coin is not covered. Ages are
 judged by PostgreSQL's clock alone, so the hosts' clocks may differ.
+
+How long the feed was carried is one row for each UTC day, the same for all traders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -28,6 +30,34 @@ LAST_CARRIED = """
 SELECT coin, max(newest_block_ms) FROM traders_feedsocket, unnest(coins) AS coin
  WHERE coins && %(coins)s::varchar[] AND coin = ANY(%(coins)s) GROUP BY coin
 """
+# One process after the other, so that each second is counted once however many there are. What lies
+# between two reports counts where the later one finds a coin carried. The second across midnight
+# belongs to the day in which it ends.
+COUNT_SECONDS = f"""
+SELECT pg_advisory_xact_lock(hashtext('traders_feedday'));
+WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+newest AS (SELECT counted_until FROM traders_feedday ORDER BY day DESC LIMIT 1),
+carried AS (
+    SELECT FROM traders_feedsocket, clock
+     WHERE connected AND coins <> '{{}}' AND seen_at > now - interval '{ALIVE_SECONDS} s' LIMIT 1
+)
+INSERT INTO traders_feedday AS kept (day, covered_seconds, counted_until)
+SELECT (now AT TIME ZONE 'UTC')::date,
+       CASE WHEN counted_until < now AND EXISTS (SELECT FROM carried)
+            THEN extract(epoch FROM least(now - counted_until, '{ALIVE_SECONDS} s')) ELSE 0 END,
+       now
+  FROM clock LEFT JOIN newest ON true
+ON CONFLICT (day) DO UPDATE SET
+    covered_seconds = kept.covered_seconds + excluded.covered_seconds,
+    counted_until = greatest(kept.counted_until, excluded.counted_until)
+"""  # noqa: S608 - of our own number alone
+# A day without a row is one on which nobody carried anything.
+CARRIED_DAYS = """
+SELECT day::date, coalesce(covered_seconds, 0)
+  FROM (SELECT min(day) AS first FROM traders_feedday) AS began,
+       generate_series(greatest(first, %(since)s::date), %(until)s::date, '1 day') AS day
+  LEFT JOIN traders_feedday USING (day) ORDER BY day
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +75,7 @@ class Feed:
 
 
 def report(reports: Sequence[SocketReport]) -> None:
-    """Write the sockets' rows, in one statement."""
+    """Write the sockets' rows, in one statement, and count how long the feed was carried."""
     rows = [FeedSocket(seen_at=Now(), **asdict(socket)) for socket in reports]
     FeedSocket.objects.bulk_create(
         rows,
@@ -55,6 +85,18 @@ def report(reports: Sequence[SocketReport]) -> None:
             field.name for field in FeedSocket._meta.concrete_fields if not field.primary_key
         ],
     )
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_SECONDS)
+
+
+def carried_days(since: date | None, until: date) -> dict[date, float]:
+    """Return the seconds for which the feed was carried, of each UTC day since that is counted.
+
+    Days before `since` are left out (None: none are); a day that is not told is unknown.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(CARRIED_DAYS, {"since": since, "until": until})
+        return dict(cursor.fetchall())
 
 
 def forget_dead() -> int:

@@ -16,6 +16,7 @@ from traders.models import TraderDay
 #: The columns that add up over days.
 SUMS = [
     *("volume_usd", "fills", "taker_volume_usd", "unknown_volume_usd", "wash_volume_usd"),
+    *("estimated_events", "estimated_volume_usd", "completed"),
     *("events", "closed", "wins", "losses", "gross_profit", "gross_loss", "held_ms"),
     *("realised_gross", "fees", "net_flow", "snapshots"),
 ]
@@ -24,8 +25,8 @@ RULES = {
     "kept.{0} + excluded.{0}": SUMS,
     "coalesce(kept.{0}, excluded.{0})": ["equity_open", "nav_open"],
     "coalesce(excluded.{0}, kept.{0})": ["equity_close", "nav_close"],
-    "least(kept.{0}, excluded.{0})": ["equity_min", "nav_min"],
-    "greatest(kept.{0}, excluded.{0})": ["equity_max", "nav_max"],
+    "least(kept.{0}, excluded.{0})": ["equity_min", "nav_min", "worst_trip_pnl"],
+    "greatest(kept.{0}, excluded.{0})": ["equity_max", "nav_max", "best_trip_pnl"],
 }
 NUMBERS = [name for names in RULES.values() for name in names]
 ADD = f"""

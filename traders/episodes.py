@@ -96,10 +96,13 @@ class Sums(Protocol):
     """The columns of a day that round trips add to."""
 
     closed: int
+    completed: int
     wins: int
     losses: int
     gross_profit: Decimal
     gross_loss: Decimal
+    best_trip_pnl: Decimal | None
+    worst_trip_pnl: Decimal | None
     held_ms: int
 
 
@@ -151,10 +154,15 @@ def apply(
 def add_round_trip(day: Sums, ended: RoundTrip) -> None:
     """Count an episode on the day of its end; unknown or incomplete results are in no win rate."""
     day.closed += 1
+    if not ended.complete:
+        return
+    day.completed += 1
     day.held_ms += ended.held_ms or 0
     net = ended.net_pnl
-    if net is None or not ended.complete:
+    if net is None:
         return
+    day.best_trip_pnl = net if day.best_trip_pnl is None else max(day.best_trip_pnl, net)
+    day.worst_trip_pnl = net if day.worst_trip_pnl is None else min(day.worst_trip_pnl, net)
     if net > 0:
         day.wins += 1
         day.gross_profit += net

@@ -27,6 +27,18 @@ class FeedSocket(models.Model):
         return self.name
 
 
+class FeedDay(models.Model):
+    """How long the feed was carried on one UTC day, by any process; see `traders.coverage`."""
+
+    day = models.DateField(primary_key=True)
+    covered_seconds = models.FloatField(default=0)
+    counted_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        """Return the day and how much of it was carried."""
+        return f"{self.day}: {self.covered_seconds:.0f} s"
+
+
 class FeedCursor(models.Model):
     """How far a coin's trades are counted; whoever counts more of them holds this row's lock."""
 

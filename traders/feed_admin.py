@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from hlcopy.admin import ReadOnlyAdmin
 from hlcopy.clock import from_ms
 from traders.coverage import alive, covered_coins
-from traders.models import FeedCursor, FeedGap, FeedSocket, ImportedFile
+from traders.models import FeedCursor, FeedDay, FeedGap, FeedSocket, ImportedFile
 
 
 @admin.register(FeedSocket)
@@ -34,6 +34,14 @@ class FeedSocketAdmin(ReadOnlyAdmin):
     def number_of_coins(self, feed_socket: FeedSocket) -> int:
         """Count the coins that it carries."""
         return len(feed_socket.coins)
+
+
+@admin.register(FeedDay)
+class FeedDayAdmin(ReadOnlyAdmin):
+    """How long the feed was carried on each UTC day, newest first."""
+
+    list_display = ("day", "covered_seconds", "counted_until")
+    ordering = ("-day",)
 
 
 @admin.register(FeedCursor)

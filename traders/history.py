@@ -72,12 +72,18 @@ class TraderDay(models.Model):
     unknown_volume_usd = amount(default=Decimal(0))
     wash_volume_usd = amount(default=Decimal(0))  # the trader on both sides; in no other column
     events = models.IntegerField(default=0)
+    # Of the events and the volume, what snapshots alone have shown: all of it is estimated.
+    estimated_events = models.IntegerField(default=0, db_default=0)
+    estimated_volume_usd = amount(default=Decimal(0), db_default=Decimal(0))
     closed = models.IntegerField(default=0)  # round trips of every kind
+    completed = models.IntegerField(default=0, db_default=0)  # of them, the complete ones
     # Of complete round trips with a known net PnL: above zero, below zero (0 is in neither).
     wins = models.IntegerField(default=0)
     losses = models.IntegerField(default=0)
     gross_profit = amount(default=Decimal(0))  # sum of the wins' net PnL
     gross_loss = amount(default=Decimal(0))  # sum of the losses' net PnL, without its sign
+    best_trip_pnl = amount(null=True)  # the largest net PnL of a complete round trip
+    worst_trip_pnl = amount(null=True)
     held_ms = models.BigIntegerField(default=0)  # sum over complete round trips, open to close
     realised_gross = amount(default=Decimal(0))  # of every reduction, before fees and funding
     fees = amount(default=Decimal(0))

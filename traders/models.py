@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from traders.columns import amount
-from traders.feed import FeedCursor, FeedGap, FeedSocket, ImportedFile
+from traders.feed import FeedCursor, FeedDay, FeedGap, FeedSocket, ImportedFile
 from traders.history import RoundTrip, TraderDay
 from traders.standing import Correction, Ledger, WaitingFill
 
@@ -20,6 +20,7 @@ __all__ = [
     "Correction",
     "EventHead",
     "FeedCursor",
+    "FeedDay",
     "FeedGap",
     "FeedSocket",
     "Healing",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from hlcopy.clock import from_ms
-from traders.episodes import RoundTrip
+from traders.episodes import RoundTrip, add_round_trip
 from traders.positions import ZERO, Change
 
 
@@ -23,27 +23,20 @@ class DaySums:
     wash_volume_usd: Decimal = ZERO
     events: int = 0
     closed: int = 0
+    completed: int = 0
     wins: int = 0
     losses: int = 0
     gross_profit: Decimal = ZERO
     gross_loss: Decimal = ZERO
+    best_trip_pnl: Decimal | None = None
+    worst_trip_pnl: Decimal | None = None
     realised_gross: Decimal = ZERO
     fees: Decimal = ZERO
     held_ms: int = 0
 
     def add_round_trip(self, trip: RoundTrip) -> None:
-        """Count an episode that has ended; one that is not whole is in no win rate."""
-        self.closed += 1
-        net = trip.net_pnl
-        if net is None or trip.opened_at_ms is None:
-            return
-        self.held_ms += trip.closed_at_ms - trip.opened_at_ms
-        if net > 0:
-            self.wins += 1
-            self.gross_profit += net
-        elif net < 0:
-            self.losses += 1
-            self.gross_loss -= net
+        """Count an episode that has ended, as the snapshots' days do."""
+        add_round_trip(self, trip)
 
 
 @dataclass(frozen=True, slots=True)

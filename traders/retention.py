@@ -50,6 +50,7 @@ WITH old AS MATERIALIZED (
            (array_agg(nav_close ORDER BY day DESC) FILTER (WHERE nav_close IS NOT NULL))[1]
                AS nav_close,
            min(nav_min) AS nav_min, max(nav_max) AS nav_max,
+           max(best_trip_pnl) AS best_trip_pnl, min(worst_trip_pnl) AS worst_trip_pnl,
            max(fall) AS drawdown
       FROM falling GROUP BY trader_id
 ), gone AS (
@@ -63,7 +64,8 @@ WITH old AS MATERIALIZED (
            equity_open = sums.equity_open, equity_close = sums.equity_close,
            equity_min = sums.equity_min, equity_max = sums.equity_max,
            nav_open = sums.nav_open, nav_close = sums.nav_close,
-           nav_min = sums.nav_min, nav_max = sums.nav_max
+           nav_min = sums.nav_min, nav_max = sums.nav_max,
+           best_trip_pnl = sums.best_trip_pnl, worst_trip_pnl = sums.worst_trip_pnl
       FROM sums WHERE day.trader_id = sums.trader_id AND day.day = sums.day
 )
 SELECT count(*) FROM gone

@@ -137,7 +137,9 @@ class Statistics:
 
     def _count(self, day: TraderDay, dex: str, step: episodes.Step) -> None:
         day.events += 1
+        day.estimated_events += 1
         day.volume_usd += step.volume
+        day.estimated_volume_usd += step.volume
         day.fees += step.fee
         day.realised_gross += step.realised or ZERO
         if ended := step.round_trip:

@@ -16,7 +16,8 @@ from traders.positions import Change, Position
 
 SUMS = (
     *("volume_usd", "events", "closed", "wins", "losses", "gross_profit", "gross_loss"),
-    *("realised_gross", "fees", "held_ms"),
+    *("realised_gross", "fees", "held_ms", "completed"),
+    *("estimated_events", "estimated_volume_usd"),
 )
 ENDED = (
     *("side", "opened_at_ms", "closed_at_ms", "peak_size", "entry_price", "gross_pnl", "fees"),
@@ -66,6 +67,9 @@ def fold():
         day = days[event.trader_id, from_ms(event.exchange_time_ms).date()]
         day["events"] += 1
         day["volume_usd"] += step.volume
+        if event.source == PositionEvent.Source.SNAPSHOT:
+            day["estimated_events"] += 1
+            day["estimated_volume_usd"] += step.volume
         day["fees"] += step.fee
         day["realised_gross"] += step.realised or 0
         if step.round_trip:
@@ -83,6 +87,7 @@ def change_of(event: Any) -> Change:
 def add_round_trip(day, trip):
     net = trip.net_pnl if trip.complete else None
     day["closed"] += 1
+    day["completed"] += trip.complete
     day["held_ms"] += trip.closed_at_ms - trip.opened_at_ms if trip.complete else 0
     day["wins"] += net is not None and net > 0
     day["losses"] += net is not None and net < 0

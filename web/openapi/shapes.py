@@ -84,7 +84,7 @@ def page(item: Schema, **more: Schema) -> Schema:
 
 def metric(kind: str) -> Schema:
     """Return the schema of a metric, which may be unknown."""
-    return null_or(WHOLE if kind == "count" else DECIMAL)
+    return null_or({"count": WHOLE, "flag": FLAG}.get(kind, DECIMAL))
 
 
 CATALOGUE = {name: metric(each.kind) for name, each in METRICS.items()}
@@ -171,6 +171,8 @@ SHAPES: dict[str, Schema] = {
         trader_score=DECIMAL,
         **CATALOGUE,
         age_is_lower_bound=FLAG,
+        tracking_since=MOMENT,
+        coverage=null_or(DECIMAL),
         missing=many(TEXT),
         components=named(ref("Component")),
         open_positions=null_or(WHOLE),
