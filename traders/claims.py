@@ -187,6 +187,12 @@ def finish(claim: Claim) -> bool:
     )
 
 
+def healing_of(claim: Claim) -> Healing | None:
+    """Return why the trader stands in the healing queue, None where it does not."""
+    why = Trader.objects.values_list("healing", flat=True).get(pk=claim.trader_id)
+    return Healing(why) if why else None
+
+
 def look_again(trader_id: int, why: Healing, *, seconds: float = SECOND_LOOK_SECONDS) -> None:
     """Make a trader, whose row the caller has just finished, due for a second look."""
     again = Now() + timedelta(seconds=seconds)

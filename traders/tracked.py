@@ -21,6 +21,7 @@ def record(
 ) -> Recorded | None:
     """Write a trader's snapshots and end its lease, in one transaction; None if it was lost."""
     with writing():
+        healing_for = claims.healing_of(claim) if followed is None else None
         # The trader's row before its ledger's, as everywhere.
         if not claims.finish(claim):
             return None
@@ -32,7 +33,10 @@ def record(
             fetched_at=fetched_at,
             followed=followed,
         )
-        if recorded.look_again:
+        if healing_for:
+            # The feed was behind: nothing was judged, so nothing is healed.
+            claims.look_again(claim.trader_id, healing_for, seconds=claims.FIRST_RETRY_SECONDS)
+        elif recorded.look_again:
             claims.look_again(
                 claim.trader_id, recorded.look_again, seconds=recorded.look_after_seconds
             )

@@ -6,17 +6,18 @@ from decimal import Decimal
 
 import pytest
 
-from hlcopy.clock import from_ms
+from hlcopy.clock import from_ms, utc_now
 from tests.traders.book import follow
 from tests.traders.fills import START_MS, address, block, live, replay, trade
 from tests.traders.states import SIZE_DECIMALS, held, state
-from traders import bulk
+from traders import bulk, claims
 from traders.doubts import Doubt, settled_difference
 from traders.ingest import ingest
 from traders.knowledge import floor_ms
 from traders.ledgers import KnownTraders
 from traders.models import Correction, FeedCursor, FeedGap, Healing, Ledger, Position, Trader
 from traders.recording import Recorded, Verdict, record_snapshots
+from traders.tracked import record
 
 GAP_MS = START_MS + 100_000
 
@@ -95,6 +96,17 @@ def test_what_was_implied_before_a_gap_says_nothing_after_it(flat_before_a_gap):
     assert not is_fresh()
     see(START_MS + 126_000, "-2")
     assert is_fresh()
+
+
+def test_who_could_not_be_judged_stays_in_the_healing_queue(flat_before_a_gap):
+    Trader.objects.filter(address=address(1)).update(healing=Healing.GAP, retry_at=utc_now())
+    (claim,) = claims.claim(1, lease_seconds=60, before=utc_now(), alone=True, rotates=False).claims
+    at_ms = START_MS + 120_000
+    recorded = record(claim, {"": state(at_ms)}, SIZE_DECIMALS, from_ms(at_ms), None)
+    assert recorded is not None
+    assert recorded.verdicts == {"": Verdict.UNJUDGED}
+    trader = Trader.objects.get(address=address(1))
+    assert (trader.healing, trader.retry_at is not None) == (Healing.GAP, True)
 
 
 def test_bare_replies_close_and_doubt_nothing_for_a_minute(flat_before_a_gap):
