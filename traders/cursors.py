@@ -23,7 +23,7 @@ from typing import Literal
 from exchange.wire import Trade
 
 #: The exchange's busiest block on record has 421 trades of one trader; it is kept whole.
-WINDOW_TRADES = 256
+WINDOW_TRADES = 128
 Reason = Literal["first", "outage", "late", "overflow", "refused", "drift"]
 Key = tuple[int, int]
 _KEY = struct.Struct("<qq")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 #: The dex of a coin such as xyz:TSLA, as short as the exchange's own names and our column.
@@ -42,12 +43,14 @@ class Standing:
 UNKNOWN = Standing(known=False, stale=True, as_of_ms=None)
 
 
+@lru_cache(maxsize=4096)
 def dex_of(coin: str) -> str:
     """Return the dex that lists the coin: "xyz" of xyz:TSLA, "" (the main one) of BTC."""
     found = _DEX.match(coin)
     return found[1] if found else ""
 
 
+@lru_cache(maxsize=4096)
 def is_perpetual(coin: str) -> bool:
     """Return whether a coin can be a position; spot (@107, PURR/USDC) and outcomes (#250) not."""
     return _NOT_A_PERPETUAL.search(coin) is None

@@ -76,8 +76,14 @@ def apply(position: Position, fill: Fill) -> tuple[Position, tuple[Change, ...]]
         raise ValueError(f"{fill} cannot be applied to {position}")
     size = _EXACT.add(position.size, fill.signed_size)
     after = Position(position.coin, size, _entry_price(position, size, fill))
-    steps = _steps(position.size, size)
-    return after, tuple(_change(after.coin, step, fill.price) for step in steps)
+    return after, changes(position.coin, position.size, size, fill.price)
+
+
+def changes(
+    coin: str, size_before: Decimal, size_after: Decimal, price: Decimal | None
+) -> tuple[Change, ...]:
+    """Return what leads from one size to another at a price: none, one, or two through zero."""
+    return tuple(_change(coin, step, price) for step in _steps(size_before, size_after))
 
 
 def diff(before: Mapping[str, Position], after: Mapping[str, Position]) -> tuple[Change, ...]:
@@ -88,14 +94,14 @@ def diff(before: Mapping[str, Position], after: Mapping[str, Position]) -> tuple
     what was added, unless the result shows that more than adding has happened: one that lies far
     from the mark prices of both states was never traded at.
     """
-    changes: list[Change] = []
+    found: list[Change] = []
     for coin in sorted(before.keys() | after.keys()):
         old, new = before.get(coin, Position(coin)), after.get(coin, Position(coin))
-        changes += (
+        found += (
             _change(coin, step, _implied_price(old, new, step))
             for step in _steps(old.size, new.size)
         )
-    return tuple(changes)
+    return tuple(found)
 
 
 def _entry_price(before: Position, size: Decimal, fill: Fill) -> Decimal | None:
@@ -104,13 +110,19 @@ def _entry_price(before: Position, size: Decimal, fill: Fill) -> Decimal | None:
         return ZERO
     if before.size == 0 or (before.size > 0) != (size > 0):
         return fill.price
-    if before.entry_price is None or abs(size) < abs(before.size):
+    if abs(size) < abs(before.size):
         return before.entry_price
-    paid = _EXACT.add(
-        _EXACT.multiply(before.size, before.entry_price),
-        _EXACT.multiply(fill.signed_size, fill.price),
-    )
-    return _price(paid, size)
+    return average_entry(before.size, before.entry_price, fill.signed_size, fill.price)
+
+
+def average_entry(
+    size: Decimal, entry_price: Decimal | None, added: Decimal, price: Decimal
+) -> Decimal | None:
+    """Return the entry price after adding in the same direction, None where it was not known."""
+    if entry_price is None:
+        return None
+    paid = _EXACT.add(_EXACT.multiply(size, entry_price), _EXACT.multiply(added, price))
+    return _price(paid, _EXACT.add(size, added))
 
 
 def _implied_price(old: Position, new: Position, step: tuple[Decimal, Decimal]) -> Decimal | None:
