@@ -9,12 +9,12 @@ Amounts are USD, kept to 18 decimals; one beyond `LARGEST_USD`, which nobody ear
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import Literal, Protocol
 
 from traders import positions
-from traders.positions import ZERO, Change, Fill
+from traders.positions import ZERO, Change
 
 #: The exchange's rates without discounts, on the notional; it writes no fees publicly.
 TAKER_FEE = Decimal("0.00045")
@@ -128,27 +128,26 @@ def apply(
     size_before = episode.size if episode else ZERO
     if change.size_before != size_before or (episode and episode.coin != change.coin):
         raise ValueError(f"{change} does not follow on {episode}")
-    with localcontext(EXACT):
-        changed = abs(change.size_after - change.size_before)
-        volume = None if price is None else usd(changed * price)
-        if volume is None:
-            price = None
-        fee = ZERO if volume is None else usd(volume * fee_rate) or ZERO
-        if episode is None or abs(change.size_after) > abs(size_before):
-            grown = _grow(episode, change, price, at_ms)
-            return Step(_charged(grown, fee), None, ZERO, volume or ZERO, fee)
-        realised = None
-        if price is not None and episode.entry_price is not None:
-            realised = usd((size_before - change.size_after) * (price - episode.entry_price))
-        reduced = replace(
-            _charged(episode, fee),
-            size=change.size_after,
-            realised_pnl=_sum(episode.realised_pnl, realised),
-        )
-        if change.size_after:
-            return Step(reduced, None, realised, volume or ZERO, fee)
-        round_trip = _end(reduced, size_before, at_ms, funding)
-        return Step(None, round_trip, realised, volume or ZERO, fee)
+    moved = EXACT.subtract(change.size_after, size_before)
+    volume = None if price is None else usd(EXACT.multiply(EXACT.abs(moved), price))
+    if volume is None:
+        price = None
+    fee = ZERO if volume is None else usd(EXACT.multiply(volume, fee_rate)) or ZERO
+    if episode is None or EXACT.abs(change.size_after) > EXACT.abs(size_before):
+        grown = _grow(episode, change, price, at_ms, fee)
+        return Step(grown, None, ZERO, volume or ZERO, fee)
+    realised = None
+    if price is not None and episode.entry_price is not None:
+        gained = EXACT.subtract(episode.entry_price, price)
+        realised = usd(EXACT.multiply(moved, gained))
+    reduced = Episode(
+        *(episode.coin, change.size_after, episode.entry_price, episode.opened_at_ms),
+        *(episode.peak_size, _sum(episode.realised_pnl, realised), EXACT.add(episode.fees, fee)),
+    )
+    if change.size_after:
+        return Step(reduced, None, realised, volume or ZERO, fee)
+    round_trip = _end(reduced, size_before, at_ms, funding)
+    return Step(None, round_trip, realised, volume or ZERO, fee)
 
 
 def add_round_trip(day: Sums, ended: RoundTrip) -> None:
@@ -178,32 +177,30 @@ def usd(amount: Decimal | None) -> Decimal | None:
     return amount.quantize(_STEP, ROUND_HALF_EVEN, EXACT)
 
 
-def _grow(episode: Episode | None, change: Change, price: Decimal | None, at_ms: int) -> Episode:
+def _grow(
+    episode: Episode | None, change: Change, price: Decimal | None, at_ms: int, fee: Decimal
+) -> Episode:
     """Open the episode or add to it; without a price its result can never be known."""
-    size = change.size_after
+    size = EXACT.abs(change.size_after)
     if episode is None:
-        episode = Episode(change.coin, ZERO, ZERO, at_ms, ZERO)
+        entry = ZERO if price is None else price
+        realised = None if price is None else ZERO
+        return Episode(change.coin, change.size_after, entry, at_ms, size, realised, fee)
+    entry_price, realised_pnl = episode.entry_price, episode.realised_pnl
     if price is None:
-        return replace(
-            episode, size=size, peak_size=max(episode.peak_size, abs(size)), realised_pnl=None
+        realised_pnl = None
+    else:
+        entry_price = positions.average_entry(
+            episode.size, entry_price, EXACT.subtract(change.size_after, episode.size), price
         )
-    fill = Fill(change.coin, change.side, price, abs(size - episode.size))
-    before = positions.Position(change.coin, episode.size, episode.entry_price)
-    after, _ = positions.apply(before, fill)
-    return replace(
-        episode,
-        size=size,
-        entry_price=after.entry_price,
-        peak_size=max(episode.peak_size, abs(size)),
+    return Episode(
+        *(episode.coin, change.size_after, entry_price, episode.opened_at_ms),
+        *(max(episode.peak_size, size), realised_pnl, EXACT.add(episode.fees, fee)),
     )
 
 
-def _charged(episode: Episode, fee: Decimal) -> Episode:
-    return replace(episode, fees=episode.fees + fee)
-
-
 def _sum(so_far: Decimal | None, realised: Decimal | None) -> Decimal | None:
-    return None if so_far is None or realised is None else usd(so_far + realised)
+    return None if so_far is None or realised is None else usd(EXACT.add(so_far, realised))
 
 
 def _end(episode: Episode, last_size: Decimal, at_ms: int, funding: Decimal | None) -> RoundTrip:

@@ -23,7 +23,7 @@ from traders.doubts import AFTER_MS, BEFORE_MS
 from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode, usd
 from traders.knowledge import dex_of, floor_ms, is_perpetual, is_stale
 from traders.outcome import DaySums, FeedEvent, Outcome
-from traders.positions import ZERO, Change, Fill
+from traders.positions import ZERO, Change
 
 #: A block older than this on arrival is told as `replayed`.
 REPLAYED_AFTER_MS = 30_000
@@ -231,12 +231,10 @@ def steps(
     holding: Holding, block: Block, group: Group
 ) -> Iterable[tuple[Change, episodes.Step, Episode | None]]:
     """Apply a group to the holding; yield each change, its step, and the episode before it."""
-    price = group.price
-    before = holding.episode
-    size, entry = (before.size, before.entry_price) if before else (ZERO, ZERO)
-    fill = Fill(block.coin, "BUY" if group.is_bought else "SELL", price, group.size)
-    _, changes = positions.apply(positions.Position(block.coin, size, entry), fill)
-    for change in changes:
+    price, fee_rate = group.price, group.fee_rate
+    size = holding.episode.size if holding.episode else ZERO
+    moved = EXACT.add if group.is_bought else EXACT.subtract
+    for change in positions.changes(block.coin, size, moved(size, group.size), price):
         before = holding.episode
         funding = None
         if change.kind == "CLOSE" and holding.funding is not None:
@@ -246,7 +244,7 @@ def steps(
             change,
             price=price,
             at_ms=block.time_ms,
-            fee_rate=group.fee_rate,
+            fee_rate=fee_rate,
             funding=funding,
         )
         holding.episode, holding.has_changed = step.episode, True
