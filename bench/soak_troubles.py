@@ -96,8 +96,9 @@ class Troubles:
             kinds["all deaf"] = self._deaf_all
         yield 5
         while True:
-            # The exchange allows 30 new connections a minute.
-            yield dice.uniform(8, 24)
+            # The exchange allows 30 new connections a minute, and healing takes its time.
+            longest = min(45.0, max(16.0, self._seconds / 10))
+            yield dice.uniform(longest / 3, longest)
             yield from self._chosen(dice, kinds)
 
     def _numbers(self) -> list[int]:
