@@ -63,8 +63,8 @@ class Liveness:
 
         What the server meant to send meanwhile may never come: only a new replay can tell.
         """
-        unanswered = self._pinged_at > self.last_frame_at
-        return unanswered and now - self._pinged_at >= self.patience.answer_within
+        too_long = self.patience.ping_after + self.patience.answer_within
+        return self._pinged_at > self.last_frame_at and now - self.last_frame_at >= too_long
 
     def is_dead(self, now: float) -> bool:
         """Nothing arrived for so long, our ping's answer included, that only a new socket helps."""
