@@ -133,7 +133,9 @@ class Trader(models.Model):
 class Position(models.Model):
     """What a trader holds of one coin, since it was last flat; a closed position has no row."""
 
-    trader = models.ForeignKey(Trader, on_delete=models.CASCADE, related_name="positions")
+    trader = models.ForeignKey(
+        Trader, on_delete=models.CASCADE, related_name="positions", db_index=False
+    )
     dex = models.CharField(max_length=16, blank=True, default="")
     coin = models.CharField(max_length=32)
     size = amount()  # signed: above zero long, below zero short
