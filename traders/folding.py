@@ -19,7 +19,7 @@ from decimal import Decimal
 from exchange.wire import Side, Trade
 from hlcopy.decimals import plain
 from traders import episodes, positions
-from traders.doubts import AFTER_MS, BEFORE_MS
+from traders.doubts import AFTER_MS
 from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode, usd
 from traders.knowledge import dex_of, floor_ms, is_perpetual, is_stale
 from traders.outcome import DaySums, FeedEvent, Outcome
@@ -27,6 +27,8 @@ from traders.positions import ZERO, Change
 
 #: A block older than this on arrival is told as `replayed`.
 REPLAYED_AFTER_MS = 30_000
+#: Nothing that is new comes so late; what a node's files tell of older times is in every snapshot.
+LATE_MS = 300_000
 
 
 @dataclass(slots=True)
@@ -192,7 +194,7 @@ def fold(
 def _doubt_snapshot(block: Block, account: Account) -> None:
     """Doubt what a snapshot has told of the coin where it was judged without this late block.
 
-    It may hold the block, or not: nothing tells any more.
+    It may hold the block or not, and where it does, another fill may have stood in for it.
     """
     coin, time_ms, doubt = block.coin, block.time_ms, account.doubts.get(block.coin)
     if doubt is not None:
@@ -205,7 +207,7 @@ def _doubt_snapshot(block: Block, account: Account) -> None:
         if floor is None:
             return
         until_ms = base if base > floor else floor + AFTER_MS
-        if not floor - BEFORE_MS < time_ms <= until_ms:
+        if not floor - LATE_MS < time_ms <= until_ms:
             return
         kept = {"floor": max(floor, base)}
     account.doubts[coin] = kept

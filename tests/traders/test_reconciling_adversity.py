@@ -52,14 +52,30 @@ def test_a_late_fill_that_the_snapshot_may_hold_or_not_makes_its_coin_stale(feed
     assert (feed.size(), feed.is_fresh()) == (1, True)
 
 
-@pytest.mark.parametrize("at_ms", [25_000, 32_001])
-def test_a_late_fill_that_the_snapshot_holds_or_not_for_certain_changes_nothing(feed, at_ms):
-    feed.look(30_000, held("BTC", "1"))
-    feed.fill(33_000, "2", coin="ETH")
+@pytest.mark.parametrize(("at_ms", "size"), [(100_000, 1), (402_001, 2)])
+def test_a_fill_long_before_a_snapshot_or_after_it_changes_nothing_of_what_it_told(
+    feed, at_ms, size
+):
+    feed.look(400_000, held("BTC", "1"))
+    feed.fill(403_000, "2", coin="ETH")
     feed.fill(at_ms, "1", is_late=True)
 
     assert feed.is_fresh()
-    assert feed.size() == (1 if at_ms < 30_000 else 2)
+    assert feed.size() == size
+
+
+def test_a_fill_that_looked_like_a_late_one_confirms_nothing(feed):
+    """The snapshot holds the late fill and not yet the other of the same size."""
+    feed.look(10_000, held("BTC", "1"))
+    feed.fill(59_000, "1")
+    feed.look(60_000, held("BTC", "2"))
+    assert feed.is_fresh()
+    feed.fill(40_000, "1", is_late=True)
+
+    assert not feed.is_fresh()
+    for at_ms in (80_000, 86_000):
+        feed.look(at_ms, held("BTC", "3"))
+    assert (feed.size(), feed.is_fresh()) == (3, True)
 
 
 def test_looks_at_a_base_say_nothing_any_more_when_a_late_fill_has_come(feed):

@@ -128,7 +128,7 @@ def test_another_size_is_a_correction_that_ends_the_whole_episode(gap_ms, cause)
 
 
 def test_a_snapshot_that_is_newer_has_the_last_word():
-    holding, account, outcome = told(Start(Decimal(7)), held="3", floor_ms=5_000)
+    holding, account, outcome = told(Start(Decimal(7)), held="3", floor_ms=400_000)
 
     assert size_of(holding) == 3
     assert not account.has_changed
