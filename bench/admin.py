@@ -147,8 +147,8 @@ def bench() -> list[Promise]:
     )
     print(f"{'the record of a trader':60}{record * 1e3:8.1f} ms")
     for url in (f"/api/v1/traders/{trader.address}", "/api/v1/stats", "/traders"):
-        seconds = statistics.median(opened_in(client, url) for _ in range(ROUNDS))
-        print(f"{url[:60]:60}{seconds * 1e3:8.1f} ms")
+        median = statistics.median(opened_in(client, url) for _ in range(ROUNDS))
+        print(f"{url[:60]:60}{median * 1e3:8.1f} ms")
     slowest = max(medians, key=medians.__getitem__)
     return [
         Promise(

@@ -6,13 +6,13 @@ import json
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 
 from tests.traders.test_scoring_cases import CASES
 from traders import positions
-from traders.backsolving import LEAST_SHARE, WaitedFill, beginning
-from traders.episodes import EXACT
+from traders.backsolving import LEAST_SHARE, Beginning, WaitedFill, beginning
+from traders.episodes import EXACT, Episode
 from traders.positions import ZERO, Fill, Position
 
 SIZES = st.decimals("-9", "9", places=2).filter(bool)
@@ -26,8 +26,8 @@ def waited(fills):
 
 def fold(position, fills):
     for fill in fills:
-        side = "BUY" if fill.size > 0 else "SELL"
-        position, _ = positions.apply(position, Fill("X", side, fill.price, abs(fill.size)))
+        brought = Fill("X", "BUY" if fill.size > 0 else "SELL", fill.price, abs(fill.size))
+        position, _ = positions.apply(position, brought)
     return position
 
 
@@ -57,6 +57,7 @@ def test_the_golden_cases_begin_as_they_say():
         assert size == expected["start_size"]
         assert (began is not None and began.first == 0) is expected["known"]
         if began is not None and began.episode is not None:
+            assert began.episode.entry_price is not None
             close = abs(began.episode.entry_price - Decimal(expected["start_entry"]))
             assert close <= Decimal(str(case["abs_tol"]))
     assert cases
@@ -68,7 +69,8 @@ def test_the_beginning_leads_to_what_the_snapshot_shows(size, entry, fills):
     with localcontext(EXACT):
         end = fold(Position("X", size, entry), fills)
         began = beginning("X", size, fills, end.entry_price)
-        assume(began is not None)
+        if began is None:
+            reject()
         start = Position("X")
         if began.episode is not None:
             start = Position("X", began.episode.size, began.episode.entry_price)
@@ -90,6 +92,8 @@ def test_the_first_entry_price_comes_back_unless_too_little_is_left_of_it(size, 
             return
         assert began is not None
         assert began.first == 0
+        assert began.episode is not None
+        assert began.episode.entry_price is not None
         assert abs(began.episode.entry_price - entry) < Decimal("1E-9")
         # Nobody knows what it was before.
         assert (began.episode.size, began.episode.opened_at_ms) == (size, None)
@@ -99,7 +103,7 @@ def test_the_first_entry_price_comes_back_unless_too_little_is_left_of_it(size, 
 def test_who_began_flat_has_no_secrets(fills, entry):
     began = beginning("X", ZERO, waited(fills), entry)
 
-    assert (began.episode, began.first) == (None, 0)
+    assert began == Beginning(None, 0)
 
 
 @pytest.mark.parametrize("added", [18, Decimal("19.5")])
@@ -115,11 +119,9 @@ def test_a_close_from_an_unknown_entry_stays_unknown_and_what_follows_does_not()
     closed = waited([(Decimal(-2), Decimal(90)), (Decimal(3), Decimal(80))])
     flipped = waited([(Decimal(1), Decimal(70)), (Decimal(-5), Decimal(90))])
 
-    assert (beginning("X", Decimal(2), closed, Decimal(80)).episode) is None
-    assert beginning("X", Decimal(2), closed, Decimal(80)).first == 1
+    assert beginning("X", Decimal(2), closed, Decimal(80)) == Beginning(None, 1)
     began = beginning("X", Decimal(2), flipped, Decimal(90))
-    assert (began.first, began.episode.size, began.episode.entry_price) == (2, -2, 90)
-    assert (began.episode.opened_at_ms, began.episode.peak_size) == (1, 2)
+    assert began == Beginning(Episode("X", Decimal(-2), Decimal(90), 1, Decimal(2)), 2)
 
 
 def test_an_entry_price_that_cannot_be_is_unknown():

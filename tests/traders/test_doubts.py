@@ -132,7 +132,7 @@ def test_what_is_settled_of_a_stale_position_is_the_true_difference(moves, misse
             assert found == missed
             assert found == 0 or shown[-1] - shown[0] >= SECOND_LOOK_MS
             return
-        if doubt is None or time_ms >= doubt.at_ms + SECOND_LOOK_MS:
+        if doubt is None or time_ms >= (doubt.at_ms or 0) + SECOND_LOOK_MS:
             doubt = doubts.narrowed(doubt or Doubt(0), sizes, time_ms)
 
 
@@ -141,7 +141,8 @@ def test_what_is_settled_of_a_stale_position_is_the_true_difference(moves, misse
     st.booleans(),
 )
 def test_a_difference_wins_only_where_two_snapshots_five_seconds_apart_show_it(looks, is_stale):
-    doubt, earlier = None, []
+    doubt = None
+    earlier: list[tuple[int, frozenset[Decimal]]] = []
     for time_ms, sizes in sorted(looks, key=lambda look: look[0]):
         found = doubts.settled_difference(doubt, sizes, time_ms, is_stale=is_stale)
         if found:

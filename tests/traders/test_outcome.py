@@ -61,7 +61,7 @@ def test_the_best_and_the_worst_are_of_complete_trips_with_a_known_result():
     for trip in (LOSS, TRIP, SCRATCH):
         day.add_round_trip(trip)
 
-    assert (day.best_trip_pnl, day.worst_trip_pnl) == (5, -3)
+    assert (day.best_trip_pnl, day.worst_trip_pnl) == (Decimal(5), Decimal(-3))
 
 
 @pytest.mark.django_db
@@ -75,5 +75,5 @@ def test_batches_of_a_day_add_up_and_keep_the_best_and_the_worst():
 
     day = TraderDay.objects.get()
     assert (day.closed, day.completed, day.held_ms) == (3, 3, 9_000)
-    assert (day.best_trip_pnl, day.worst_trip_pnl) == (5, -3)
+    assert (day.best_trip_pnl, day.worst_trip_pnl) == (Decimal(5), Decimal(-3))
     assert (day.estimated_events, day.estimated_volume_usd) == (0, 0)

@@ -133,7 +133,7 @@ def test_a_late_trade_between_two_looks_explains_the_difference(feed):
     feed.look(30_000, held("BTC", "3"))
     feed.fill(32_500, "1")
     feed.fill(26_000, "1", is_late=True)
-    assert PositionEvent.objects.order_by("id").last().stale
+    assert PositionEvent.objects.order_by("-id")[0].stale
     feed.look(40_000, held("BTC", "4"))
 
     assert (feed.size(), feed.is_fresh(), corrections()) == (4, True, [])
