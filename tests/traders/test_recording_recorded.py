@@ -72,7 +72,7 @@ def test_a_recorded_account_stands_in_the_book_to_the_last_digit(path):
     first = decode_clearinghouse_state(json.dumps(recorded).encode())
     later = [
         msgspec.structs.replace(first, time_ms=first.time_ms + after_ms)
-        for after_ms in (5_000, 75_000)
+        for after_ms in (60_000, 135_000)
     ]
 
     for state in (first, *later):
