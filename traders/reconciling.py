@@ -88,24 +88,13 @@ class Reconciling:
                     self._settle_base(coin)
                 else:
                     self._settle_known(coin)
-        self._settled.later_pnl += self._realised_later()
+        self._settled.later_pnl += self._since.realised_after(self._dex, self._time_ms)
         floors, bases = self._ledger.floors, self._ledger.bases
         floors[self._dex] = max(self._settled.floor_ms, floors.get(self._dex, 0))
         for coin in [coin for coin in bases if dex_of(coin) == self._dex]:
             if bases[coin] <= floors[self._dex]:
                 del bases[coin]
         return self._settled
-
-    def _realised_later(self) -> Decimal:
-        """Return what the feed has realised on this dex since the snapshot, after fees."""
-        later = [
-            move.realised_pnl
-            for coin, moves in self._since.moves.items()
-            if dex_of(coin) == self._dex
-            for move in moves
-            if move.time_ms > self._time_ms
-        ]
-        return sum(later, ZERO)
 
     def _floor(self, coin: str) -> int | None:
         ledger = self._ledger

@@ -12,6 +12,7 @@ from django.db import connection
 from traders.backsolving import WaitedFill
 from traders.knowledge import dex_of
 from traders.models import FeedCursor, PositionEvent, WaitingFill
+from traders.positions import ZERO
 
 #: Who has changed more often than this since a snapshot cannot be judged.
 MOST_EVENTS = 2000
@@ -43,6 +44,17 @@ class Since:
     moves: dict[str, list[MovedBy]] = field(default_factory=dict)
     gaps: dict[str, int | None] = field(default_factory=dict)
     is_whole: bool = True
+
+    def realised_after(self, dex: str, time_ms: int) -> Decimal:
+        """Return what the feed has realised on a dex since then, in USD, after fees."""
+        later = [
+            move.realised_pnl
+            for coin, moves in self.moves.items()
+            if dex_of(coin) == dex
+            for move in moves
+            if move.time_ms > time_ms
+        ]
+        return sum(later, ZERO)
 
     def had_gap(self, dex: str, coins: Collection[str], *, after_ms: int) -> bool:
         """Return whether one of these coins had a gap that ended on this dex after a time."""
