@@ -18,7 +18,8 @@ from leaderboard.metrics import WINDOWS
 PROMISED_SECONDS = 5.0
 CLASSIC_TRADERS = 2_000
 # Two days of everyone: one of this week and one of the last four months, so that all are in every
-# window and each window tells something else. They lie as they were written: by time.
+# window and each window tells something else. They lie as they were written: by time. The feed has
+# told them, some while positions were unknown.
 DAYS = """
 INSERT INTO traders_traderday (
     trader_id, day, volume_usd, events, closed, wins, losses, gross_profit, gross_loss,
@@ -29,8 +30,8 @@ INSERT INTO traders_traderday (
 SELECT id, current_date - ago, round((random() * 1e6)::numeric, 4), 5, 2,
        (random() * 2)::int, (random() * 2)::int, round((random() * 1e3)::numeric, 4),
        round((random() * 1e3)::numeric, 4), 40, round((random() * 1e5)::numeric, 4),
-       round((random() * 1e4)::numeric, 4), 0, 600000, 2,
-       round((random() * 1e3)::numeric, 4), round((random() * -1e3)::numeric, 4), 1, 100.25,
+       CASE WHEN random() < .2 THEN round((random() * 1e4)::numeric, 4) ELSE 0 END, 0, 600000, 2,
+       round((random() * 1e3)::numeric, 4), round((random() * -1e3)::numeric, 4), 0, 0,
        round((random() * 1e3 - 500)::numeric, 4), 3.5,
        1000, 1010, 990, 1020, 1, round((0.9 + random() / 5)::numeric, 6), 0.9, 1.15, 0, 2
   FROM (SELECT id, (random() * 6)::int AS ago FROM traders_trader

@@ -47,7 +47,8 @@ _TRADED = "fills > 0 OR wash_volume > 0"
 
 def _share(part: str) -> str:
     """Return a part of what the feed has shown, as SQL; what was solved later may leave dust."""
-    return f"CASE WHEN feed_volume > 0 THEN greatest(0, least(1, {part} / feed_volume)) END"
+    return f"""CASE WHEN volume > estimated_volume
+         THEN greatest(0, least(1, {part} / (volume - estimated_volume))) END"""
 
 
 METRICS = {
@@ -62,15 +63,16 @@ METRICS = {
         Metric(
             "net_pnl",
             "usd",
-            "CASE WHEN snapshots > 1 AND days_told = days THEN equity_change END",
+            "CASE WHEN snapshots > 1 AND days_told = days"
+            " THEN (equity_close - equity_open)::float8 - net_flow END",
         ),
         Metric("realised_pnl", "usd", f"CASE WHEN {_WATCHED} THEN realised END"),
         Metric("closed_trips", "count", f"(CASE WHEN {_WATCHED} THEN closed END)::int"),
         Metric("wins", "count", f"(CASE WHEN {_WATCHED} THEN wins END)::int"),
         Metric("losses", "count", f"(CASE WHEN {_WATCHED} THEN losses END)::int"),
         Metric("profit_factor", "ratio", "profit / nullif(loss, 0)"),
-        Metric("best_trip_pnl", "usd", "best"),
-        Metric("worst_trip_pnl", "usd", "worst"),
+        Metric("best_trip_pnl", "usd", "best::float8"),
+        Metric("worst_trip_pnl", "usd", "worst::float8"),
         Metric("average_hold_seconds", "seconds", "held_ms / nullif(completed, 0) / 1000"),
         Metric("fills", "count", f"CASE WHEN {_TRADED} THEN fills END"),
         Metric("taker_share", "share", _share("taker_volume")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -79,8 +78,8 @@ def test_the_best_and_worst_trips_are_those_watched_from_their_beginning():
 
     month, ever = row(boards["30"], trader), row(boards["all"], trader)
 
-    assert (month.best_trip_pnl, month.worst_trip_pnl) == (Decimal("5.5"), -3)
-    assert (ever.best_trip_pnl, ever.worst_trip_pnl) == (Decimal("5.5"), -70)
+    assert (month.best_trip_pnl, month.worst_trip_pnl) == (5.5, -3.0)
+    assert (ever.best_trip_pnl, ever.worst_trip_pnl) == (5.5, -70.0)
 
 
 @pytest.mark.django_db

@@ -14,11 +14,13 @@ import {
   fact,
   gain,
   price,
+  share,
   write,
 } from "./text.js";
 import { Updates } from "./updates.js";
 
 const REFRESH_SECONDS = 5;
+const FOLLOWED_SECONDS = 60;
 
 const address = document.querySelector("main").dataset.address;
 const body = document.querySelector("#positions tbody");
@@ -48,6 +50,18 @@ async function show() {
   } catch (failure) {
     write(refusal, failure.message);
     write(empty, "Nothing can be shown.");
+  }
+}
+
+/** How well the trader was followed in the month, as the leaderboard has it. */
+async function showFollowed() {
+  try {
+    const month = (await read(`/api/v1/traders/${address}/metrics`)).windows["30"];
+    const { coverage, known_share: known, tracking_since: since } = month ?? {};
+    fact("coverage", share(coverage), coverage ? since : null);
+    fact("known-share", share(known));
+  } catch (failure) {
+    write(refusal, failure.message);
   }
 }
 
@@ -83,4 +97,5 @@ follow(updates, stream, history);
 watchStatus(document.querySelector("#status"), updates);
 updates.start();
 const refresh = repeat(REFRESH_SECONDS, show);
+repeat(FOLLOWED_SECONDS, showFollowed);
 updates.addEventListener("trade_event", refresh);
