@@ -9,7 +9,8 @@ A snapshot is one `clearinghouseState` reply of one dex, with the exchange's own
 4. One of the five seconds after a gap is stored, not applied: it may show the account as it was in
    the gap.
 5. One that shows nothing where there should be something waits for a second look, at least 5 s of
-   exchange time later: such replies are known to come for accounts that hold plenty.
+   exchange time later, a minute where it shows no money either: such replies are known to come for
+   accounts that hold plenty.
 6. Numbers of events come last, because every other writer waits for them.
 """
 
