@@ -33,9 +33,9 @@ from hlcopy.supervisor.supervisor import Supervisor
 DEMO_TRADERS = 80
 DEMO_SETTINGS = {
     "HYPERLIQUID_COINS": "all,xyz:*",
-    "TRACKING_INTERVAL_SECONDS": "5",
-    "TRACKING_BATCH_SIZE": "20",
-    "TRACKING_WEIGHT_PER_PASS": "60",
+    "TRACKING_INTERVAL_SECONDS": "10",
+    "TRACKING_BATCH_SIZE": "30",
+    "TRACKING_WEIGHT_PER_PASS": "120",
     "LEADERBOARD_INTERVAL_SECONDS": "10",
 }
 # The exchange counts 60 s; the rest covers the last stamp's age and a worker that ended slowly.
