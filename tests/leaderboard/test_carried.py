@@ -33,6 +33,8 @@ def days(*seconds: float) -> dict[str, float]:
         # Seen at noon: the half day that was carried is taken to be the second one.
         (None, days(WHOLE / 2, WHOLE / 2), timedelta(days=1), 1),
         (None, days(WHOLE / 4, WHOLE / 2), timedelta(days=1), 0.75),
+        # Of the first day at most what was left of it counts.
+        (None, days(WHOLE, 0), timedelta(days=1), 0.5),
         # The window begins at midnight, seven days ago.
         (7, days(*[WHOLE] * 3, *[0] * 4, WHOLE / 2), timedelta(days=90), 3.5 / 7.5),
         (7, days(*[0] * 20, *[WHOLE] * 7, WHOLE / 2), timedelta(days=90), 1),

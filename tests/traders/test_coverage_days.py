@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
+from tests.discovery.live import until
 from tests.traders.test_coverage import ONE, TWO, older
 from traders.coverage import carried_days, report
 from traders.models import FeedDay
@@ -20,6 +21,13 @@ pytestmark = pytest.mark.django_db
 def earlier(seconds: float) -> None:
     """Let the last report be so long ago."""
     FeedDay.objects.update(counted_until=F("counted_until") - timedelta(seconds=seconds))
+
+
+def waiting() -> int:
+    """Return how many writers wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return int(cursor.fetchone()[0])
 
 
 def covered() -> float:
@@ -117,18 +125,18 @@ def test_processes_that_report_at_once_wait_for_each_other():
     report([ONE])
     earlier(3)
 
-    def other() -> None:
+    def other(name: str) -> None:
         try:
-            for _ in range(5):
-                report([TWO])
+            report([replace(TWO, name=name)])
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=other) for _ in range(3)]
+    threads = [threading.Thread(target=other, args=[f"other/{place}"]) for place in range(3)]
     with transaction.atomic():
         report([ONE])
         for thread in threads:
             thread.start()
+        until(lambda: waiting() >= len(threads))
     for thread in threads:
         thread.join()
 
