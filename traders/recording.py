@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, auto
 
 from exchange.replies import AccountState
 from traders import bulk, eventlog
@@ -41,12 +40,10 @@ from traders.since import Since
 from traders.since import read as read_since
 from traders.snapshots import known_value, on_grid, position_row
 from traders.statistics import EPISODE, Statistics, episode_of, keep_episode
+from traders.verdicts import Verdict, judge
 from traders.writing import writing
 
-SECOND_LOOK_MS = 5_000
-#: A bare reply, with no money either, lies now and then, and perhaps twice.
-BARE_LOOK_MS = 60_000
-#: It is looked at so often meanwhile.
+#: A bare reply is looked at so often until it is believed.
 BARE_LOOK_SECONDS = 20
 REFRESHED = [
     "dex",
@@ -70,16 +67,6 @@ WRITTEN = [
 ]
 #: What of a position before a snapshot says what has happened, and what it has earned.
 READ = ["coin", "size", "entry_price", "mark_price", "funding_since_open", *EPISODE]
-
-
-class Verdict(Enum):
-    """What is done with a snapshot."""
-
-    OLD = auto()
-    BASELINE = auto()
-    WAITS = auto()
-    APPLIED = auto()
-    UNJUDGED = auto()
 
 
 @dataclass(slots=True)
@@ -201,27 +188,6 @@ def _keep_episodes(settled: Settled) -> None:
         row = settled.rows[correction.coin]
         if row is not None:
             row.opened_at_ms = None
-
-
-def judge(
-    time_ms: int,
-    *,
-    floor_ms: int | None,
-    emptied_ms: int | None,
-    is_doubtful: bool,
-    is_bare: bool = False,
-) -> Verdict:
-    """Decide about a snapshot of exchange time `time_ms` (pure).
-
-    `is_doubtful`: it shows nothing, and that may be a lie; `emptied_ms` is the time of an earlier
-    such snapshot that still waits to be confirmed. `is_bare`: it shows no money either.
-    """
-    wait_ms = BARE_LOOK_MS if is_bare else SECOND_LOOK_MS
-    if floor_ms is not None and time_ms <= floor_ms:
-        return Verdict.OLD
-    if is_doubtful and (emptied_ms is None or time_ms < emptied_ms + wait_ms):
-        return Verdict.WAITS
-    return Verdict.BASELINE if floor_ms is None else Verdict.APPLIED
 
 
 class _Book:

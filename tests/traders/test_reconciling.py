@@ -10,7 +10,7 @@ from tests.traders.fills import START_MS
 from tests.traders.looks import Feed
 from tests.traders.states import held
 from traders.models import Correction, Healing, PositionEvent
-from traders.recording import Verdict
+from traders.verdicts import Verdict
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from tests.traders.states import held
 from traders.cursors import Start
 from traders.ingest import ingest
 from traders.models import Correction, Healing, PositionEvent
-from traders.recording import Verdict
+from traders.verdicts import Verdict
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,9 @@ from django.db import DataError
 from tests.traders.book import add_trader
 from tests.traders.states import SIZE_DECIMALS, T, held, record, state
 from traders.models import AccountSnapshot, EventHead, Healing, Ledger, Position, PositionEvent
-from traders.recording import Verdict, record_snapshots
+from traders.recording import record_snapshots
 from traders.snapshots import known_value, on_grid
+from traders.verdicts import Verdict
 
 pytestmark = pytest.mark.django_db
 

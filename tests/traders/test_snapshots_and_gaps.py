@@ -16,8 +16,9 @@ from traders.ingest import ingest
 from traders.knowledge import floor_ms
 from traders.ledgers import KnownTraders
 from traders.models import Correction, FeedCursor, FeedGap, Healing, Ledger, Position, Trader
-from traders.recording import Recorded, Verdict, record_snapshots
+from traders.recording import Recorded, record_snapshots
 from traders.tracked import record
+from traders.verdicts import Verdict
 
 GAP_MS = START_MS + 100_000
 
