@@ -88,6 +88,11 @@ class FrameQueue:
         return len(self._waiting)
 
     @property
+    def has_replay(self) -> bool:
+        """Whether a replay waits: a subscription was new, or was lost."""
+        return any(isinstance(item, Arrival) and item.is_replay for item in self._waiting)
+
+    @property
     def lost(self) -> tuple[Gap, ...]:
         """The gaps of what found no room, one for each coin."""
         return tuple(self._lost.values())

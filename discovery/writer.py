@@ -6,7 +6,14 @@ import asyncio
 import logging
 import random
 
-from django.db import DataError, Error, IntegrityError
+from django.db import (
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+)
 
 from discovery.batching import FrameQueue, Reports
 from discovery.database import DatabaseThread
@@ -18,12 +25,16 @@ logger = logging.getLogger(__name__)
 #: A batch stays far below the time that a transaction may take.
 BATCH_TRADES = 3000
 RETRY_SECONDS = (0.1, 1.0)
+#: PostgreSQL is back: who stayed subscribed commits first, so that no replay shows a hole.
+LET_OTHERS_SECONDS = 1.5
 
 
 class Writer:
     """Commits the queue's frames, for ever, however often PostgreSQL goes away."""
 
-    def __init__(self, queue: FrameQueue) -> None:
+    def __init__(
+        self, queue: FrameQueue, *, let_others_seconds: float = LET_OTHERS_SECONDS
+    ) -> None:
         """Write nothing yet; `run` does."""
         self.queue = queue
         self.counted = 0
@@ -38,6 +49,8 @@ class Writer:
         self._most_trades = BATCH_TRADES
         self._stirred = asyncio.Event()
         self._closing = False
+        self._was_away = False
+        self._let_others_seconds = let_others_seconds
         self._database = DatabaseThread("writer")
 
     def offer(self, arrival: Arrival) -> None:
@@ -63,6 +76,8 @@ class Writer:
                 self._stirred.clear()
                 continue
             try:
+                if self._was_away and self.queue.has_replay and not self._closing:
+                    await self._let_others()
                 await self._commit()
                 delay = RETRY_SECONDS[0]
             except Error as failure:
@@ -73,6 +88,12 @@ class Writer:
     def close(self) -> None:
         """Give the connection back; a transaction under way comes to its own end."""
         self._database.close()
+
+    async def _let_others(self) -> None:
+        """Wait until PostgreSQL answers, and a while; raises django.db.Error while it is away."""
+        await self._database.run(_ask)
+        self._was_away = False
+        await asyncio.sleep(self._let_others_seconds)
 
     async def _commit(self) -> None:
         """Commit the oldest items in one transaction; raises django.db.Error, they stay then."""
@@ -121,5 +142,11 @@ class Writer:
         if not self.trouble:
             logger.warning("database=away waiting=%d reason=%s", self.queue.trades_waiting, reason)
         self.trouble = reason
+        self._was_away |= isinstance(failure, OperationalError | InterfaceError)
         # A server that comes back may be an older one (a restore, a failover): ask it anew.
         self._known.forget()
+
+
+def _ask() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from django.db import OperationalError
+
 from discovery.batching import FrameQueue
 from discovery.writer import Writer
 from tests.traders.fills import START_MS, live, replay, trade
@@ -49,3 +51,29 @@ def test_what_found_no_room_is_a_gap_in_the_book(transactional_db):
     gap = FeedGap.objects.get(reason="overflow")
     assert (gap.from_ms, gap.to_ms) == (START_MS + 3, START_MS + 8)
     assert Trader.objects.count() == 2
+
+
+def test_who_stayed_subscribed_commits_first_when_postgresql_is_back(transactional_db):
+    trades = [trade(n, n) for n in range(60)]
+    written([replay(trades[:1])])
+
+    async def run() -> None:
+        newcomer = Writer(FrameQueue(), let_others_seconds=0.3)
+        stayed = Writer(FrameQueue(), let_others_seconds=0.3)
+        newcomer.offer(replay(trades))
+        for one in trades[1:]:
+            stayed.offer(live([one]))
+        for writer in (newcomer, stayed):
+            writer._failed(OperationalError("away"))
+        tasks = [asyncio.create_task(newcomer.run())]
+        await asyncio.sleep(0.01)
+        tasks.append(asyncio.create_task(stayed.run()))
+        for writer in (newcomer, stayed):
+            asyncio.get_running_loop().call_later(0.1, writer.finish)
+        await asyncio.wait_for(asyncio.gather(*tasks), 20)
+        for writer in (newcomer, stayed):
+            writer.close()
+
+    asyncio.run(run())
+    assert not FeedGap.objects.filter(reason="outage").exists()
+    assert FeedCursor.objects.get().trades == 59
