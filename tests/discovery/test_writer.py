@@ -58,15 +58,16 @@ def test_who_stayed_subscribed_commits_first_when_postgresql_is_back(transaction
     written([replay(trades[:1])])
 
     async def run() -> None:
-        newcomer = Writer(FrameQueue(), let_others_seconds=0.3)
-        stayed = Writer(FrameQueue(), let_others_seconds=0.3)
+        newcomer = Writer(FrameQueue(), let_others_seconds=1)
+        stayed = Writer(FrameQueue(), let_others_seconds=1)
         newcomer.offer(replay(trades))
         for one in trades[1:]:
             stayed.offer(live([one]))
         for writer in (newcomer, stayed):
             writer._failed(OperationalError("away"))
         tasks = [asyncio.create_task(newcomer.run())]
-        await asyncio.sleep(0.01)
+        # Without its patience it would be done by then.
+        await asyncio.wait(tasks, timeout=0.5)
         tasks.append(asyncio.create_task(stayed.run()))
         for writer in (newcomer, stayed):
             asyncio.get_running_loop().call_later(0.1, writer.finish)
