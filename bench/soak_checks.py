@@ -192,7 +192,7 @@ class Checks:
             is_ahead = self._late_at(gap.to_ms)
             is_explained = {
                 "first": gap.from_ms is None,
-                "outage": self._outages.around(gap.from_ms, gap.to_ms) is not None
+                "outage": self._outages.around(gap.from_ms, gap.to_ms)
                 or self._missed.lost(gap.coin, (gap.from_ms or 0) - 2_000)
                 or is_ahead,
                 "drift": self._missed.lost(gap.coin, (gap.from_ms or 0) - 60_000),

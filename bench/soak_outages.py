@@ -51,6 +51,8 @@ class Outages:
     def __init__(self) -> None:
         """Begin before anybody has connected: that is the first outage."""
         self.all: list[Outage] = []
+        #: When PostgreSQL was away: (from, to).
+        self.away: list[tuple[int, int | None]] = []
         self._samples: list[tuple[int, Mapping[str, int]]] = []
         self._listed_ms: dict[str, int] = {}
 
@@ -101,14 +103,14 @@ class Outages:
             Outage(min(last_ms, since_ms or last_ms), counts_from=counts, is_visible=is_visible)
         )
 
-    def around(self, from_ms: int | None, to_ms: int) -> Outage | None:
-        """Return the outage that a gap lies in, give or take two seconds."""
-        for outage in self.all:
-            end_ms = outage.to_ms or now_ms()
-            begins = from_ms is None or from_ms >= outage.from_ms - TOLERANCE_MS
-            if begins and to_ms <= end_ms + TOLERANCE_MS and to_ms >= outage.from_ms - TOLERANCE_MS:
-                return outage
-        return None
+    def around(self, from_ms: int | None, to_ms: int) -> bool:
+        """Return whether a gap lies in an outage, give or take two seconds."""
+        ends = ((one.from_ms, one.to_ms) for one in self.all)
+        return any(
+            (from_ms is None or from_ms >= begin_ms - TOLERANCE_MS)
+            and begin_ms - TOLERANCE_MS <= to_ms <= (end_ms or now_ms()) + TOLERANCE_MS
+            for begin_ms, end_ms in (*ends, *self.away)
+        )
 
 
 class Missed:

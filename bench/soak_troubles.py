@@ -214,6 +214,8 @@ class Troubles:
         for _ in range(times):
             yield self._seconds / (times + 1) * dice.uniform(0.7, 1.1)
             self.fragile_until = time.monotonic() + 1e6
+            away_ms = now_ms()
+            self._outages.away.append((away_ms, None))
             self._world.postgres.kill()
             self.count("PostgreSQL killed")
             away = dice.uniform(0.5, min(12.0, self._seconds / 15))
@@ -230,6 +232,7 @@ class Troubles:
             else:
                 yield away
                 self._world.postgres.start()
+            self._outages.away[-1] = (away_ms, now_ms())
             self.fragile_until = time.monotonic() + SETTLED_SECONDS
             for work in ("track", "heal", "retain"):
                 if not self._world.ours[work].runs:
