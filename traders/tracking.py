@@ -74,8 +74,8 @@ class _Pass:
         # The weight of the accounts that were claimed.
         self._given_out = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        # Of them, those that have their reply and wait for the feed, or are recorded.
-        self._answered = 0
+        # How many of them wait for replies; the others wait for the feed, or are recorded.
+        self._asking = 0
         self._stirred = asyncio.Event()
         self._feed = FeedAhead()
         self._claimed: list[Claim] = []
@@ -165,6 +165,7 @@ class _Pass:
                 run.open -= 1
                 continue
             self._given_out += cost
+            self._asking += 1
             task = asyncio.create_task(self._track(claim, run))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -176,22 +177,17 @@ class _Pass:
 
     async def _until_room(self) -> None:
         """Wait until fewer traders wait for replies than requests may be in flight."""
-        while len(self._tasks) - self._answered >= REQUESTS_IN_FLIGHT:
+        while self._asking >= REQUESTS_IN_FLIGHT:
             self._stirred.clear()
             await self._stirred.wait()
 
     async def _track(self, claim: Claim, run: _BatchRun) -> None:
         """Fetch and record one trader; every way in which that can fail ends here."""
         try:
-            states = await self._fetching.states(claim.address, claim.dexes)
+            states = await self._ask(claim)
             await self._trust_exchange()
-            self._answered += 1
-            self._stirred.set()
-            try:
-                if await self._record(claim, states):
-                    run.ok = True
-            finally:
-                self._answered -= 1
+            if await self._record(claim, states):
+                run.ok = True
         except asyncio.CancelledError:
             if not self._fetching.stopped:
                 raise
@@ -211,11 +207,18 @@ class _Pass:
         except Exception as error:  # noqa: BLE001 (one account's poison must not cost the others)
             run.failed = True
             await self._fail(claim, error)
-        self._stirred.set()
         run.open -= 1
         if run.open == 0:
             self._summary.batches_ok += run.ok
             self._summary.batches_failed += run.failed and not run.ok
+
+    async def _ask(self, claim: Claim) -> dict[str, AccountState]:
+        """Return the account's state on each dex; whatever comes of it makes room for the next."""
+        try:
+            return await self._fetching.states(claim.address, claim.dexes)
+        finally:
+            self._asking -= 1
+            self._stirred.set()
 
     async def _record(self, claim: Claim, states: dict[str, AccountState]) -> bool:
         """Write what was fetched; False if the lease was lost."""
