@@ -45,7 +45,7 @@ bench: .venv/requirements-dev.lock
 	@exec $(BIN)/python -m bench
 
 soak: .venv/requirements-dev.lock
-	@exec $(BIN)/python -m bench.soak
+	@$(BIN)/python -m bench.soak && $(BIN)/python -m bench.soak_weight
 
 # Versions for every Python from 3.11.0 on, with hashes.
 lock: .venv/uv

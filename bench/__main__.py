@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
 
 from bench.measure import Promise, cpu_of_children
 from bench.server import durable_postgres, throwaway_valkey
@@ -25,6 +26,10 @@ ALL = (
     "ranking",
     "fanout",
     "latency",
+    "fast_line",
+    "ingesting",
+    "day",
+    "memory",
 )
 #: Needs no other rows than its own.
 ON_ITS_OWN = {
@@ -32,7 +37,10 @@ ON_ITS_OWN = {
     "board": "the cached leaderboard over HTTP",
     "fanout": "events to browsers",
     "latency": "from commit to browser",
+    "fast_line": "from the exchange's frame to the browser's",
 }
+#: These go on with the book of a million, with positions and known bases.
+OF_THE_BOOK = ("fast_line", "ingesting", "day")
 
 
 def main() -> int:
@@ -69,11 +77,8 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "decoding" in chosen:
         print("\nframes to trades and traders")
         promises += decoding.bench(numbers)
-    for name, title in ON_ITS_OWN.items():
-        if name in chosen:
-            print(f"\n{title}")
-            promises += importlib.import_module(f"bench.{name}").bench()
-    if chosen & {"admin", "claiming", "addresses", "ranking"}:
+    promises += on_its_own(chosen)
+    if chosen & {"admin", "claiming", "addresses", "ranking", *OF_THE_BOOK}:
         print("\nloading 1,000,000 traders ...", flush=True)
         population.load(numbers)
     if "claiming" in chosen:
@@ -91,6 +96,44 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
     if "admin" in chosen:
         print("\nthe admin at 1,000,000 traders, positions, events, snapshots and job runs")
         promises += importlib.import_module("bench.admin").bench()
+    if chosen & set(OF_THE_BOOK):
+        promises += of_the_book(chosen, numbers, server_cpu)
+    if "memory" in chosen:
+        print("\nmemory of the stream process")  # last: it leaves its traders behind
+        promises += importlib.import_module("bench.memory").bench()
+    return promises
+
+
+def on_its_own(chosen: set[str]) -> list[Promise]:
+    """Run those that need no large table."""
+    promises: list[Promise] = []
+    for name, title in ON_ITS_OWN.items():
+        if name in chosen:
+            print(f"\n{title}")
+            promises += importlib.import_module(f"bench.{name}").bench()
+    return promises
+
+
+def of_the_book(
+    chosen: set[str], numbers: random.Random, server_cpu_seconds: Callable[[], float]
+) -> list[Promise]:
+    """Give the million traders positions and trade on."""
+    book, ingesting, day, fast_line = (
+        importlib.import_module(f"bench.{name}")
+        for name in ("book", "ingesting", "day", "fast_line")
+    )
+    print("\nloading 3,000,000 positions ...", flush=True)
+    book.load()
+    promises: list[Promise] = []
+    if "ingesting" in chosen:
+        print("\ntrades into a book of 1,000,000 traders and 3,000,000 positions")
+        promises += ingesting.bench(numbers, server_cpu_seconds)
+    if "fast_line" in chosen:
+        print("\nfrom the exchange's frame to the browser's, with that book")
+        promises += fast_line.bench(large=True)
+    if "day" in chosen:
+        print("\na day of events")
+        promises += day.bench(book.addresses(), numbers)
     return promises
 
 

@@ -11,8 +11,8 @@ from bench.measure import Option, Promise, compare, table
 from bench.population import random_address
 from hlcopy.clock import utc_now
 from traders.models import Trader
-from traders.recording import writing
 from traders.sightings import record
+from traders.writing import writing
 
 #: Live frames hold two trades at the mean (recorded: 1.86), each with a buyer and a seller.
 ADDRESSES_PER_FRAME = 4

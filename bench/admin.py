@@ -27,11 +27,45 @@ PROMISED_SECONDS = 0.3
 ROUNDS = 7
 #: One trader with so many of all events and snapshots: a maker.
 MAKER = 200_000
-# As many rows as traders, in order of time; every fifth is the maker's.
+#: Every tenth trader waits for healing.
+HEALED_ONE_IN = 10
+# As many rows as traders, of positions three times as many, in order of time; every fifth is the
+# maker's.
 ROWS = {
+    "traders_trader": f"""
+UPDATE traders_trader SET healing = 'gap' WHERE id %% {HEALED_ONE_IN} = 0""",
     "traders_position": """
-INSERT INTO traders_position (trader_id, dex, coin, size, entry_price, leverage_type, as_of_ms)
-SELECT id, '', 'C' || id %% 200, 1, 100, 'cross', 1760000000000 + id FROM traders_trader""",
+INSERT INTO traders_position (trader_id, dex, coin, size, entry_price, fees, leverage_type,
+       as_of_ms)
+SELECT id, '', 'C' || (id + 67 * n) %% 200, 1, 100, 0, 'cross', 1760000000000 + id
+  FROM traders_trader, generate_series(0, 2) AS n""",
+    "traders_ledger": """
+INSERT INTO traders_ledger (trader_id, floors, bases, doubts, emptied)
+SELECT id, jsonb_build_object('', 1760000000000 + id), '{}', '{}', '{}' FROM traders_trader""",
+    "traders_waitingfill": """
+INSERT INTO traders_waitingfill (trader_id, coin, time_ms, size, price, is_taker)
+SELECT CASE WHEN n %% 100 = 0 THEN %(maker)s ELSE %(first)s + n * 7919 %% %(rows)s END,
+       'C' || n %% 200, 1760000000000 + n, 1, 100, true
+  FROM generate_series(1::bigint, %(rows)s) AS n""",
+    "traders_coin": """
+INSERT INTO traders_coin (name, dex, size_decimals, is_delisted, updated_at)
+SELECT 'C' || n, '', 2, false, now() FROM generate_series(0, 199) AS n""",
+    "traders_feedcursor": """
+INSERT INTO traders_feedcursor (coin, keys, newest_ms, gap_until_ms, last_price, trades, late)
+SELECT 'C' || n, '', 1760000000000, 1760000000000, 101, 0, 0
+  FROM generate_series(0, 199) AS n""",
+    "traders_feedgap": """
+INSERT INTO traders_feedgap (coin, from_ms, to_ms, reason, noted_at)
+SELECT 'C' || n %% 200, 1750000000000 + n, 1750000000100 + n,
+       CASE WHEN n %% 100000 = 0 THEN 'drift' ELSE 'outage' END,
+       now() - (%(rows)s - n) * interval '1 s'
+  FROM generate_series(1::bigint, %(rows)s) AS n""",
+    "traders_correction": """
+INSERT INTO traders_correction (trader_id, coin, corrected_at, state_time_ms, ledger_size,
+       snapshot_size, cause)
+SELECT %(first)s + n * 7919 %% %(rows)s, 'C' || n %% 200, now() - (%(rows)s - n) * interval '1 s',
+       1760000000000 + n, 1, 2, CASE WHEN n %% 100000 = 0 THEN 'drift' ELSE 'gap' END
+  FROM generate_series(1::bigint, %(rows)s) AS n""",
     "traders_positionevent": """
 INSERT INTO traders_positionevent
 SELECT n, now() - (%(rows)s - n) * interval '1 s', CASE WHEN n %% 5 = 0 THEN %(maker)s
@@ -112,6 +146,9 @@ def bench() -> list[Promise]:
         for _ in range(ROUNDS)
     )
     print(f"{'the record of a trader':60}{record * 1e3:8.1f} ms")
+    for url in (f"/api/v1/traders/{trader.address}", "/api/v1/stats", "/traders"):
+        median = statistics.median(opened_in(client, url) for _ in range(ROUNDS))
+        print(f"{url[:60]:60}{median * 1e3:8.1f} ms")
     slowest = max(medians, key=medians.__getitem__)
     return [
         Promise(

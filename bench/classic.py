@@ -34,7 +34,8 @@ from leaderboard import ranking
 from simulator import Simulator, SimulatorConfig
 from traders import sightings
 from traders.models import PositionEvent, Trader, TraderDay
-from traders.tracking import Limits, run_pass
+from traders.pass_limits import Limits
+from traders.tracking import run_pass
 
 BATCH = 50
 BOARD_TRADERS = 5_000

@@ -8,8 +8,9 @@ import statistics
 
 from bench.measure import Option, Promise, compare, table
 from bench.population import random_address
-from discovery.batching import TradeQueue, sightings
+from discovery.batching import FrameQueue, Reports
 from exchange.wire import TradesFrame, decode_frame
+from traders.cursors import Arrival
 
 FRAMES = 5_000
 FEED_PROMISE = 5_000  # trades a second
@@ -41,23 +42,37 @@ def make_frames(numbers: random.Random) -> list[bytes]:
     return frames
 
 
+def parties(arrival: Arrival | Reports) -> set[str]:
+    """Return everybody who traded in a frame of the queue."""
+    if isinstance(arrival, Reports):
+        return set()
+    return {one for trade in arrival.trades for one in (trade.buyer, trade.seller)}
+
+
+def through_queue(frames: list[bytes]) -> tuple[int, int]:
+    """Return how many trades the product's decoder and queue received, and from how many."""
+    queue = FrameQueue()
+    traders = set()
+    for raw in frames:
+        frame = decode_frame(raw)
+        if isinstance(frame, TradesFrame):
+            queue.offer(Arrival(frame.coin, frame.trades))
+    while batch := queue.first(5_000):
+        for arrival in batch:
+            traders |= parties(arrival)
+        queue.done(len(batch))
+    return queue.received, len(traders)
+
+
 def bench(numbers: random.Random) -> list[Promise]:
     """Print the comparison; return what was promised of it."""
     frames = make_frames(numbers)
     expected: set[int] = set()
 
     def ours() -> int:
-        queue = TradeQueue()
-        traders = set()
-        for raw in frames:
-            frame = decode_frame(raw)
-            if isinstance(frame, TradesFrame):
-                queue.offer(frame.trades)
-        while batch := queue.first(5_000):
-            traders |= sightings(batch)
-            queue.done(len(batch))
-        expected.add(len(traders))
-        return queue.received
+        received, traders = through_queue(frames)
+        expected.add(traders)
+        return received
 
     def classic() -> int:
         seen, traders, received = set(), set(), 0

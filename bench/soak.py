@@ -1,214 +1,241 @@
-"""`make soak`: the exchange's weight limit under everything that goes wrong, in real minutes.
+"""`make soak`: whether a wrong number was ever shown as known and fresh, whatever goes wrong.
 
-Six workers run passes for one IP against the simulator, which counts what arrives. Meanwhile
-replies stall for 8 s, Redis is wiped, killed, and its clock stepped an hour ahead and back. The
-promise: never more than 1,200 in any sliding 60 s, no 429, and in calm minutes at least 90 % of the
-configured budget used.
+`python -m bench.soak --seconds 2400 --trades 500000 --seed 1`. A simulated exchange, PostgreSQL and
+Valkey of its own, three stream processes, passes, healing and retention, as real processes; faults
+by a schedule that follows from the seed; every few seconds all positions, the log, gaps and
+corrections are held against the exchange's own truth. At the end the market calms down, healing
+finishes, and everything must be whole.
 """
 
 from __future__ import annotations
 
+import argparse
+import logging
 import os
-import signal
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+import traceback
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
 
-import httpx
-import redis
+from bench.soak_market import Market, market, now_ms
+from bench.soak_node import Node
+from bench.soak_outages import Missed, Outages
+from bench.soak_troubles import Troubles
+from bench.soak_world import DISCOVERIES, World
+from hlcopy.embedded.state import ensure_state
 
-from bench.server import durable_postgres
-from hlcopy.embedded import valkey
-from hlcopy.embedded.state import EmbeddedState, ensure_state
-from hlcopy.supervisor.children import popen_options
+if TYPE_CHECKING:
+    from bench.soak_checks import Checks
 
-WORKERS = 6
-EXCHANGE_LIMIT = 1200
-CONFIGURED = 1100
-CALM_SECONDS = 180
-STALLED_SECONDS = 90
-# Closed for 65 s after each of these, then a full minute of spending.
-AFTER_LOSS_SECONDS = 140
-TRADERS = 60_000
+TICK_SECONDS = 0.2
+LOOK_SECONDS = 3.0
+HEALED_WITHIN_SECONDS = 180.0
+CALM_PACE = 1.0
+#: Growth in a process' old age beyond this is a leak.
+MOST_MB_A_MINUTE = 3.0
 
 
 def main() -> int:
-    """Run the schedule, print a line for each phase and the verdict; 0 if the promise held."""
+    """Run the soak; 0 if every promise was held."""
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=2400)
+    parser.add_argument("--trades", type=int, default=500_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--traders", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--only", default="", help="comma list of kinds of trouble")
+    parser.add_argument("--keep", type=Path, help="a folder for logs, kept")
+    options = parser.parse_args()
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hlcopy-soak-")))
-        database = stack.enter_context(durable_postgres())
-        clock = directory / "clock"
+        directory = options.keep or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="hlcopy-soak-"))
+        )
+        directory = directory.resolve()
         state = ensure_state(directory)
-        server = stack.enter_context(_Valkey(directory, state, clock).running())
-        api = stack.enter_context(_simulator())
+        world = World(directory, state)
+        stack.callback(world.stop)
+        world.postgres.start()
+        world.valkey.start()
+        pace = options.trades / options.seconds
+        exchange = stack.enter_context(
+            market(options.seed, options.traders, pace, directory / "market.log")
+        )
         os.environ |= {
-            "DATABASE_URL": database.url,
+            "DATABASE_URL": state.database_url,
             "REDIS_URL": state.redis_url,
-            "HYPERLIQUID_API_URL": api,
-            "HYPERLIQUID_WEIGHT_PER_MINUTE": str(CONFIGURED),
-            "TRACKING_INTERVAL_SECONDS": "20",
+            "HLCOPY_DATA": str(directory),
+            "HYPERLIQUID_API_URL": exchange.api_url,
+            "HYPERLIQUID_WS_URL": exchange.ws_url,
+            "HYPERLIQUID_COINS": "all,xyz:*",
+            "DJANGO_SETTINGS_MODULE": "hlcopy.settings",
         }
-        _prepare()
-        exchange = stack.enter_context(httpx.Client(base_url=api, trust_env=False))
-        stack.enter_context(_workers())
-        return _schedule(exchange, server, state, clock)
+        subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], check=True)
+        import django  # noqa: PLC0415 (its settings need the addresses)
+
+        django.setup()
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+        return Soak(exchange, world, options).run()
 
 
-def _schedule(exchange: httpx.Client, server: _Valkey, state: EmbeddedState, clock: Path) -> int:
-    """Play every phase in turn."""
-    broker = redis.Redis.from_url(state.redis_url)
-    print(f"{'phase':<34}{'seconds':>8}{'spent':>8}{'most in 60 s':>14}{'refused':>9}")
-    # The minute after the start is closed: nobody can know what was spent before.
-    _phase(exchange, "start (closed for 65 s)", 70)
-    calm = _phase(exchange, "calm", CALM_SECONDS)
-    exchange.post("/sim/faults", json={"rest_delay_seconds": 8}).raise_for_status()
-    _phase(exchange, "replies stalled for 8 s", STALLED_SECONDS)
-    exchange.delete("/sim/faults").raise_for_status()
-    troubles: list[tuple[str, Callable[[], object]]] = [
-        ("Redis wiped", broker.flushall),
-        ("Redis killed and empty", server.kill_and_restart),
-        ("Redis' clock one hour ahead", lambda: clock.write_text("+3600")),
-        ("Redis' clock one hour back", lambda: clock.write_text("+0")),
-    ]
-    for name, trouble in troubles:
-        trouble()
-        _phase(exchange, name, AFTER_LOSS_SECONDS)
-    weight = exchange.get("/sim/weight").json()
-    most = weight["max_in_any_60s"]
-    refused = sum(ip["refused"] for ip in weight["ips"].values())
-    used = calm / (CALM_SECONDS / 60) / CONFIGURED
-    held = [
-        (f"most weight in any 60 s: {most} <= {EXCHANGE_LIMIT}", most <= EXCHANGE_LIMIT),
-        (f"requests refused with 429: {refused}", refused == 0),
-        (f"of the configured budget used in calm minutes: {used:.1%} >= 90 %", used >= 0.9),
-    ]
-    for promise, is_held in held:
-        print("PASS" if is_held else "FAIL", promise)
-    return 0 if all(is_held for _, is_held in held) else 1
+@dataclass
+class Soak:
+    """One run."""
+
+    exchange: Market
+    world: World
+    options: argparse.Namespace
+    outages: Outages = field(default_factory=Outages)
+    missed: Missed = field(default_factory=Missed)
+    is_late: bool = False
+    memory: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+
+    def run(self) -> int:
+        """Play the schedule, let everything calm down, print the report."""
+        from bench.soak_checks import Checks  # noqa: PLC0415 (models)
+
+        options = self.options
+        checks = Checks(self.exchange, self.outages, self.missed, Random(options.seed))
+        troubles = Troubles(
+            *(self.exchange, self.world, self.outages, self.missed),
+            seed=options.seed,
+            seconds=options.seconds,
+            kills=options.kills,
+            only=frozenset(filter(None, options.only.split(","))),
+        )
+        self.world.start_ours()
+        stop = threading.Event()
+        beside = [threading.Thread(target=self._look, args=(checks, stop))]
+        if not options.only or "imports" in options.only:
+            node = Node(self.exchange, self.world.directory, troubles.count)
+            beside.append(threading.Thread(target=node.run, args=(Random(options.seed), stop)))
+        for thread in beside:
+            thread.start()
+        begun = time.monotonic()
+        while time.monotonic() < begun + options.seconds:
+            self._tick(checks)
+            troubles.tick()
+            time.sleep(TICK_SECONDS)
+        stop.set()
+        for thread in beside:
+            thread.join()
+        troubles.end()
+        self._calm_down(checks)
+        self._report(checks, troubles)
+        return 1 if checks.failures else 0
+
+    def _tick(self, checks: Checks) -> None:
+        faults = self.exchange.struck("frames")
+        self.outages.look(self.exchange.state(), faults)
+        is_late = "late_blocks_every" in faults or "frames_delay_seconds" in faults
+        if is_late:
+            if not self.is_late:
+                checks.late_frames.append((now_ms(), now_ms()))
+            checks.late_frames[-1] = (checks.late_frames[-1][0], now_ms())
+        self.is_late = is_late
+        for name, child in self.world.ours.items():
+            if child.runs:
+                self.memory[f"{name} {child.kills}"].append(
+                    (time.monotonic() - child.started_at, child.resident_mb())
+                )
+
+    def _look(self, checks: Checks, stop: threading.Event) -> None:
+        """Check all along; what PostgreSQL's death interrupts is checked the next time."""
+        from django.db import Error, connection  # noqa: PLC0415
+
+        begun = time.monotonic()
+        while not stop.wait(LOOK_SECONDS):
+            try:
+                found = checks.look()
+                seconds = time.monotonic() - begun
+                print(
+                    f"{seconds:6.0f} s {dict(found)} events={checks.counts['events']}", flush=True
+                )
+            except Error as failure:
+                checks.counts["looks without PostgreSQL"] += 1
+                print("no look:", " ".join(str(failure).split())[:100], flush=True)
+                connection.close()
+            except Exception:  # noqa: BLE001 (the soak goes on, and fails)
+                checks.fail("the checks themselves", "", "", traceback.format_exc())
+        connection.close()
+
+    def _calm_down(self, checks: Checks) -> None:
+        """Let the market rest, and everything heal."""
+        from bench.soak_checks import unhealed  # noqa: PLC0415
+        from traders import coverage  # noqa: PLC0415
+
+        # The feed's clock is believed while somebody trades.
+        self.exchange.order("pace", trades_per_second=CALM_PACE)
+        begun = time.monotonic()
+        found: Counter[str] = Counter()
+        while time.monotonic() < begun + HEALED_WITHIN_SECONDS:
+            time.sleep(2)
+            self._tick(checks)
+            found = checks.look()
+            waiting = unhealed()
+            print("calming down:", dict(found), waiting, flush=True)
+            if set(found) == {"fresh"} and not waiting and coverage.covered_coins():
+                break
+        self.exchange.order("pace", trades_per_second=0)
+        time.sleep(3)
+        checks.counts["seconds until all was whole"] = round(time.monotonic() - begun)
+        checks.final(1000)
+
+    def _report(self, checks: Checks, troubles: Troubles) -> None:
+        errors = Counter(
+            re.sub(r"\d+", "n", line)[:110]
+            for line in self.world.postgres.output().splitlines()
+            if re.match(r"(ERROR|FATAL|PANIC)", line)
+        )
+        if deadlocks := sum(count for line, count in errors.items() if "deadlock" in line):
+            checks.fail("deadlock", "PostgreSQL", "", str(deadlocks))
+        lasted = [(one.to_ms - one.from_ms) / 1000 for one in self.outages.all if one.to_ms]
+        print(f"\n{self.exchange.state()['trades_total']} trades on the exchange")
+        print(f"{len(lasted)} outages, the longest {max(lasted, default=0):.1f} s")
+        blind_seconds = checks.blind_ms / 1000
+        print(f"{blind_seconds:.0f} s at most until what the feed is not told was seen")
+        _table("troubles", troubles.counts)
+        _table("checks", checks.counts)
+        _table("PostgreSQL's errors", errors)
+        self._report_memory(checks)
+        print(f"\n{len(checks.failures)} failures", *checks.failures[:40], sep="\n  ")
+
+    def _report_memory(self, checks: Checks) -> None:
+        print("\nmemory of each kind's longest life")
+        for name in (*DISCOVERIES, "track", "heal", "retain"):
+            lives = [life for key, life in self.memory.items() if key.rpartition(" ")[0] == name]
+            life = max(lives, key=len, default=[])
+            most = max((mb for _, mb in life), default=0)
+            old = [(age, mb) for age, mb in life if age > max(60, life[-1][0] / 3)]
+            slope, seconds = _slope(old) * 60, len(old) * TICK_SECONDS
+            print(f"   {name}: {most:.0f} MB, {slope:+.2f} MB a minute over {seconds:.0f} s")
+            if len(old) > 1000 and slope > MOST_MB_A_MINUTE:
+                checks.fail("memory grows", name, "", f"{slope:.2f} MB a minute")
 
 
-def _phase(exchange: httpx.Client, name: str, seconds: float) -> int:
-    """Let the workers work; print and return the weight that arrived meanwhile."""
-    before = _spent(exchange)
-    time.sleep(seconds)
-    weight = exchange.get("/sim/weight").json()
-    spent = _spent(exchange) - before
-    refused = sum(ip["refused"] for ip in weight["ips"].values())
+def _table(title: str, counts: Mapping[str, int]) -> None:
     print(
-        f"{name:<34}{seconds:>8.0f}{spent:>8}{weight['max_in_any_60s']:>14}{refused:>9}", flush=True
+        f"\n{title}", *(f"   {name}: {count}" for name, count in sorted(counts.items())), sep="\n"
     )
-    return spent
 
 
-def _spent(exchange: httpx.Client) -> int:
-    """Return all weight that ever arrived."""
-    return sum(int(ip["total"]) for ip in exchange.get("/sim/weight").json()["ips"].values())
-
-
-class _Valkey:
-    """The embedded Valkey, with a clock that `clock` moves (libfaketime)."""
-
-    def __init__(self, directory: Path, state: EmbeddedState, clock: Path) -> None:
-        clock.write_text("+0")
-        program = valkey.prepare(directory, state, throw_away=True)
-        import libfaketime  # noqa: PLC0415 (of the development tools; only here)
-
-        library = next(Path(libfaketime.__file__).parent.rglob("libfaketime.so.1"))
-        self._program = replace(
-            program,
-            environment={
-                **program.environment,
-                "LD_PRELOAD": str(library),
-                "FAKETIME_TIMESTAMP_FILE": str(clock),
-                "FAKETIME_NO_CACHE": "1",
-                "DONT_FAKE_MONOTONIC": "1",
-            },
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @contextmanager
-    def running(self) -> Iterator[_Valkey]:
-        """Run it until the end of the block."""
-        self._start()
-        try:
-            yield self
-        finally:
-            self._kill()
-
-    def kill_and_restart(self) -> None:
-        """Kill it; it keeps nothing on disk, so everything is gone."""
-        self._kill()
-        self._start()
-
-    def _start(self) -> None:
-        self._process = subprocess.Popen(
-            self._program.command,
-            env=dict(self._program.environment),
-            stdout=subprocess.DEVNULL,
-            **popen_options(death_signal=signal.SIGKILL),
-        )
-        while not self._program.is_ready(self._process.pid):
-            time.sleep(0.05)
-
-    def _kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
-@contextmanager
-def _simulator() -> Iterator[str]:
-    """Run the simulator as a process of its own; yield the URL of its API."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", "--traders", "500"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        if process.stdout is None:
-            raise SystemExit("the simulator has no output")
-        line = process.stdout.readline()
-        yield dict(part.split("=", 1) for part in line.split())["api"]
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _prepare() -> None:
-    """Migrate, and add traders who wait."""
-    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], check=True)
-    load = (
-        "from hlcopy.clock import utc_now; from traders.sightings import record; "
-        f"record([(f'0x{{n:040x}}', '') for n in range({TRADERS})], utc_now())"
-    )
-    subprocess.run([sys.executable, "manage.py", "shell", "-v", "0", "-c", load], check=True)
-
-
-@contextmanager
-def _workers() -> Iterator[None]:
-    """Run the workers, each of them one pass after the other."""
-    endless = (
-        "from asgiref.sync import async_to_sync; from traders.tasks import track\n"
-        "while True: async_to_sync(track)(18.0)"
-    )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "manage.py", "shell", "-v", "0", "-c", endless],
-            stderr=subprocess.DEVNULL,
-        )
-        for _ in range(WORKERS)
-    ]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+def _slope(points: list[tuple[float, float]]) -> float:
+    """Return the slope of the line through the points (least squares)."""
+    if len(points) < 2:
+        return 0.0
+    x_mean = sum(x for x, _ in points) / len(points)
+    y_mean = sum(y for _, y in points) / len(points)
+    spread = sum((x - x_mean) ** 2 for x, _ in points)
+    return sum((x - x_mean) * (y - y_mean) for x, y in points) / spread if spread else 0.0
 
 
 if __name__ == "__main__":

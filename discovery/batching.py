@@ -1,17 +1,19 @@
-"""From the trades of all sockets to the batch of the next transaction (pure).
+"""From the frames of all sockets to the batch of the next transaction (pure).
 
-A trade's key is (coin, time, tid): its tid alone is a hash and not unique, and every socket of
-every process delivers the same trades, some of them again after each subscribe.
+Two sockets, and every process, bring the same trades. Which of them count is decided by the coins'
+cursors in PostgreSQL alone; here only those are let go that this very queue has taken already.
 """
 
 from __future__ import annotations
 
-import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from exchange.wire import Trade
+from traders.cursors import Arrival, Gap, Reason
+from traders.socket_report import SocketReport
 
 #: The newest trades of a coin that are certainly remembered; one block has had 421 of one trader.
 WINDOW_TRADES = 512
@@ -19,8 +21,6 @@ WINDOW_TRADES = 512
 WINDOW_COINS = 4096
 #: Waiting trades while PostgreSQL is away: about 200 MB, an hour of the average feed.
 CAPACITY_TRADES = 200_000
-#: The dex of a coin such as xyz:TSLA, as short as the exchange's own names and our column.
-_DEX = re.compile(r"([A-Za-z0-9_-]{1,15}):")
 
 
 class SeenTrades:
@@ -56,60 +56,104 @@ class SeenTrades:
         younger.add((trade.time_ms, trade.tid))
 
 
-class TradeQueue:
-    """Unique trades that wait for the next transaction, in order of arrival, at most `capacity`.
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What the sockets say of themselves after everything that was queued before."""
 
-    A trade that finds the queue full is counted and not remembered: another socket, or the replay
-    after the next subscribe, may deliver it again when there is room.
+    sockets: Sequence[SocketReport]
+
+
+class FrameQueue:
+    """Frames that wait for the next transaction, in order of arrival, at most `capacity` trades.
+
+    A live frame is queued without the trades that were queued before; a replay whole, because its
+    repeats prove that nothing is missing. What finds no room is a gap, committed when there is.
     """
 
     def __init__(self, *, capacity: int = CAPACITY_TRADES, seen: SeenTrades | None = None) -> None:
         """Begin empty."""
         self._capacity = capacity
         self._seen = seen or SeenTrades()
-        self._waiting: deque[Trade] = deque()
+        self._waiting: deque[Arrival | Reports] = deque()
+        # How many of them are being committed, perhaps.
+        self._taken = 0
+        self._lost: dict[str, Gap] = {}
+        self.trades_waiting = 0
         self.received = 0
         self.unique = 0
         self.overflowed = 0
 
     def __len__(self) -> int:
-        """Return how many trades wait."""
+        """Return how many frames and reports wait."""
         return len(self._waiting)
 
-    def offer(self, trades: Iterable[Trade]) -> None:
-        """Append the trades that are new; never blocks."""
-        for trade in trades:
-            self.received += 1
-            if trade in self._seen:
-                continue
-            if len(self._waiting) >= self._capacity:
-                self.overflowed += 1
-                continue
+    @property
+    def has_replay(self) -> bool:
+        """Whether a replay waits: a subscription was new, or was lost."""
+        return any(isinstance(item, Arrival) and item.is_replay for item in self._waiting)
+
+    @property
+    def lost(self) -> tuple[Gap, ...]:
+        """The gaps of what found no room, one for each coin."""
+        return tuple(self._lost.values())
+
+    def offer(self, arrival: Arrival) -> None:
+        """Append a frame; never blocks."""
+        self.received += len(arrival.trades)
+        news = [trade for trade in arrival.trades if trade not in self._seen]
+        if not news and not arrival.is_replay:
+            return
+        # A replay always finds room: without it nobody knew what it shows to be missing.
+        if not arrival.is_replay and self.trades_waiting + len(news) > self._capacity:
+            self.overflowed += len(news)
+            for trade in news:
+                self.lose(trade, "overflow")
+            return
+        for trade in news:
             self._seen.add(trade)
-            self._waiting.append(trade)
-            self.unique += 1
+        self.unique += len(news)
+        self._append(arrival if arrival.is_replay else _with_trades(arrival, tuple(news)))
 
-    def first(self, limit: int) -> list[Trade]:
-        """Return the oldest trades, which stay until `done` says that they are committed."""
-        return list(islice(self._waiting, limit))
+    def report(self, sockets: Sequence[SocketReport]) -> None:
+        """Append the sockets' reports; older ones next to them say nothing any more."""
+        if len(self._waiting) > self._taken and isinstance(self._waiting[-1], Reports):
+            self._waiting.pop()
+        self._waiting.append(Reports(sockets))
 
-    def done(self, count: int) -> None:
-        """Let go of the oldest `count` trades."""
+    def lose(self, trade: Trade, reason: Reason) -> None:
+        """Note a trade that will not be counted; a coin's gap reaches from first to last."""
+        known = self._lost.get(trade.coin)
+        begin, end = trade.time_ms - 1, trade.time_ms
+        if known is not None:
+            begin, end = min(begin, known.from_ms or 0), max(end, known.to_ms)
+        self._lost[trade.coin] = Gap(trade.coin, begin, end, reason)
+
+    def first(self, most_trades: int) -> list[Arrival | Reports]:
+        """Return the oldest items, at least one; they stay until `done`."""
+        count = trades = 0
+        for item in self._waiting:
+            trades += len(item.trades) if isinstance(item, Arrival) else 0
+            if count and trades > most_trades:
+                break
+            count += 1
+        self._taken = count
+        return list(islice(self._waiting, count))
+
+    def done(self, count: int, lost: Sequence[Gap] = ()) -> None:
+        """Let go of the oldest `count` items and of gaps that are committed as they stand."""
+        self._taken = 0
         for _ in range(count):
-            self._waiting.popleft()
+            item = self._waiting.popleft()
+            if isinstance(item, Arrival):
+                self.trades_waiting -= len(item.trades)
+        for gap in lost:
+            if self._lost.get(gap.coin) == gap:
+                del self._lost[gap.coin]
+
+    def _append(self, arrival: Arrival) -> None:
+        self._waiting.append(arrival)
+        self.trades_waiting += len(arrival.trades)
 
 
-def dex_of(coin: str) -> str:
-    """Return the dex that lists the coin: "xyz" of xyz:TSLA, "" (the main one) of BTC."""
-    found = _DEX.match(coin)
-    return found[1] if found else ""
-
-
-def sightings(trades: Sequence[Trade]) -> set[tuple[str, str]]:
-    """Return (address, dex) of every buyer and every seller."""
-    pairs = set()
-    for trade in trades:
-        dex = dex_of(trade.coin) if ":" in trade.coin else ""
-        pairs.add((trade.buyer, dex))
-        pairs.add((trade.seller, dex))
-    return pairs
+def _with_trades(arrival: Arrival, trades: tuple[Trade, ...]) -> Arrival:
+    return replace(arrival, trades=trades)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from discovery.batching import dex_of
+from traders.knowledge import dex_of, is_perpetual
 
 #: Over all connections of an IP (hyperliquid docs, rate limits).
 MAX_SUBSCRIPTIONS = 1000
@@ -19,8 +19,6 @@ MAX_SUBSCRIPTIONS = 1000
 GONE_AFTER_SECONDS = 600
 #: A server that shows no mids by then is taken at its word: the configured coins are tried.
 DECIDE_AFTER_SECONDS = 5
-#: Spot (@107, PURR/USDC) and outcome (#250) coins are no perpetuals: discovery only, by name.
-_NOT_A_PERP = re.compile(r"[@#/]")
 _PERP = re.compile(r"[A-Za-z0-9_-]{1,15}:[^@#/\s:*]{1,24}|[^@#/\s:*]{1,32}")
 
 
@@ -73,7 +71,7 @@ class CoinPlan:
                 if not found and self._may_judge(dex_of(wish), now):
                     skipped[wish] = "the exchange shows no coin of it"
                 is_complete &= bool(found) or wish in skipped
-            elif _NOT_A_PERP.search(wish) or self._is_listed(wish, now):
+            elif not is_perpetual(wish) or self._is_listed(wish, now):
                 chosen[wish] = None
             elif self._delisted.get(wish, False):
                 skipped[wish] = "delisted"

@@ -47,4 +47,6 @@ def leave_the_pool() -> None:
     connection = connections[DEFAULT_DB_ALIAS]
     options = {**connection.settings_dict["OPTIONS"]}
     options.pop("pool", None)
+    # The same few statements for ever: planned once.
+    options |= {"server_side_binding": True, "prepare_threshold": 1}
     connection.settings_dict = {**connection.settings_dict, "OPTIONS": options}

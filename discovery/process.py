@@ -13,15 +13,15 @@ from collections.abc import Awaitable, Callable
 
 from django.db import Error
 
-from discovery.batching import TradeQueue
+from discovery.batching import FrameQueue
 from discovery.coins import Choice, CoinPlan
 from discovery.database import DatabaseThread
 from discovery.recording import Recorder
-from discovery.sockets import ConnectionLog, FrameIntake, Socket
+from discovery.sockets import ConnectionLog, FrameIntake, Socket, live_coins
 from discovery.status import StatusLine
 from discovery.writer import Writer
 from exchange.liveness import Patience
-from exchange.stream import Stream
+from exchange.stream import Stream, StreamState
 from exchange.wire import AllMids
 from hlcopy.clock import utc_now
 from traders import coverage
@@ -81,7 +81,7 @@ class Discovery:
         stagger_seconds: float = STAGGER_SECONDS,
     ) -> None:
         """Take the settings; connect nothing yet."""
-        self.queue = TradeQueue()
+        self.queue = FrameQueue()
         self.writer = Writer(self.queue)
         self._plan = CoinPlan(coins, sockets=sockets, started_seconds=time.monotonic())
         self._choice = Choice((), {})
@@ -107,31 +107,42 @@ class Discovery:
             writing = tasks.create_task(self.writer.run())
             beside = [
                 tasks.create_task(work())
-                for work in (self._choose, self._list_coins, self._report, self._tend)
+                for work in (
+                    *(self._choose, self._list_coins, self._report, self._tend),
+                    self._forget_dead,
+                )
             ]
             await stop.wait()
-            logger.info("stopping waiting=%d", len(self.queue))
+            logger.info("stopping waiting=%d", self.queue.trades_waiting)
             await asyncio.sleep(READ_ON_SECONDS)
             for task in (*reading, *beside):
                 task.cancel()
             await asyncio.wait([*reading, *beside])
+            # The rows say that the sockets are closed once everything they brought is committed.
+            self._queue_reports()
             self.writer.finish()
             await asyncio.wait([writing], timeout=COMMIT_WITHIN_SECONDS)
             writing.cancel()
-        await self._last_words()
-        return len(self.queue)
+        self._give_back()
+        return self.queue.trades_waiting
 
     def _socket(self, url: str, name: str, number: int) -> Socket:
-        recorder = self._recorder
+        recorder, log = self._recorder, ConnectionLog(name, self._changed.set)
+        intake = FrameIntake(self.writer.offer, self._mids)
+
+        def on_state(state: StreamState) -> None:
+            log(state)
+            intake.follow(live_coins(state), connected=state.connected)
+
         stream = Stream(
             url,
             wanted=(),
-            on_state=ConnectionLog(name, self._changed.set),
+            on_state=on_state,
             permit=self._turns,
             patience=self._patience,
             tap=None if recorder is None else lambda raw: recorder.add(number, raw),
         )
-        return Socket(name, stream, FrameIntake(self.writer.offer, self._mids), utc_now())
+        return Socket(name, stream, intake, utc_now())
 
     def _mids(self, frame: AllMids) -> None:
         if self._plan.shown(frame.dex, frame.mids, time.monotonic()):
@@ -167,24 +178,25 @@ class Discovery:
             await asyncio.sleep(COIN_LIST_SECONDS)
 
     async def _report(self) -> None:
-        """Keep the sockets' rows young."""
-        tidied, failing = 0.0, False
+        """Keep the sockets' rows young, by way of the queue: after the trades that came before."""
         while True:
             begun = time.monotonic()
-            try:
-                await self._database.run(coverage.report, [feed.report() for feed in self.sockets])
-                if begun >= tidied + HOUSEKEEPING_SECONDS:
-                    tidied = begun
-                    await self._database.run(coverage.forget_dead)
-                failing = False
-            except Error as failure:
-                if not failing:
-                    logger.warning("coverage not written reason=%s", type(failure).__name__)
-                failing = True
+            self._queue_reports()
             # A change of state is written at once, a flood of them ten times a second.
             await asyncio.sleep(SPACING_SECONDS)
             await for_at_most(begun + REPORT_SECONDS - time.monotonic(), self._changed)
             self._changed.clear()
+
+    def _queue_reports(self) -> None:
+        self.queue.report([feed.report() for feed in self.sockets])
+        self.writer.stir()
+
+    async def _forget_dead(self) -> None:
+        """Remove the rows of sockets that are long gone."""
+        while True:
+            with contextlib.suppress(Error):
+                await self._database.run(coverage.forget_dead)
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
     async def _tend(self) -> None:
         """Write the recording every second and the status line every ten."""
@@ -197,18 +209,16 @@ class Discovery:
             if self._status is not None and seconds % STATUS_SECONDS == 0:
                 self._status.show(self.sockets, self.writer, len(self._choice.coins))
 
-    async def _last_words(self) -> None:
-        """Say in the rows that the sockets are closed, and give everything back."""
-        with contextlib.suppress(Error, TimeoutError):
-            reports = [feed.report() for feed in self.sockets]
-            await asyncio.wait_for(self._database.run(coverage.report, reports), timeout=0.5)
+    def _give_back(self) -> None:
+        """Close what is open."""
         self._database.close()
         self.writer.close()
         if self._recorder is not None:
             self._recorder.close()
         logger.info(
-            "stopped trades=%d new_traders=%d unsaved=%d",
-            *(self.writer.committed, self.writer.new_traders, len(self.queue)),
+            "stopped trades=%d new_traders=%d events=%d unsaved=%d",
+            *(self.writer.counted, self.writer.new_traders, self.writer.events),
+            self.queue.trades_waiting,
         )
 
 

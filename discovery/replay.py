@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from discovery.batching import TradeQueue
+from discovery.batching import FrameQueue
 from discovery.recording import Recorded, read_frames
 from discovery.sockets import FrameIntake
 from discovery.writer import Writer
 from exchange.errors import WireError
-from exchange.wire import TradesFrame, decode_frame
+from exchange.wire import Ack, Frame, TradesFrame, decode_frame
 
 logger = logging.getLogger(__name__)
 #: The event loop breathes, and the queue stays small, however fast the file can be read.
@@ -30,6 +30,9 @@ class Summary:
     bad_trades: int = 0
     trades: int = 0
     unique_trades: int = 0
+    replayed_trades: int = 0
+    counted_trades: int = 0
+    events: int = 0
     new_traders: int = 0
     unsaved: int = 0
 
@@ -37,8 +40,9 @@ class Summary:
         """Return one line for people."""
         return (
             f"replayed {self.frames:,} frames ({self.bad_frames:,} bad): {self.trades:,} trades "
-            f"received, {self.unique_trades:,} unique, {self.bad_trades:,} bad; "
-            f"{self.new_traders:,} new traders"
+            f"received, {self.unique_trades:,} unique, {self.replayed_trades:,} of replays, "
+            f"{self.counted_trades:,} counted, {self.bad_trades:,} bad; "
+            f"{self.new_traders:,} new traders, {self.events:,} events"
             + (f"; {self.unsaved:,} trades not saved" if self.unsaved else "")
         )
 
@@ -50,7 +54,7 @@ async def replay(path: Path, *, speed: float, stop: asyncio.Event) -> Summary:
     """
     frames = read_frames(path)
     summary = Summary()
-    writer = Writer(TradeQueue())
+    writer = Writer(FrameQueue())
     intake = FrameIntake(writer.offer, lambda _mids: None)
     async with asyncio.TaskGroup() as tasks:
         writing = tasks.create_task(writer.run())
@@ -65,8 +69,10 @@ async def replay(path: Path, *, speed: float, stop: asyncio.Event) -> Summary:
     writer.close()
     summary.trades = writer.queue.received
     summary.unique_trades = writer.queue.unique
+    summary.counted_trades = writer.counted
     summary.new_traders = writer.new_traders
-    summary.unsaved = len(writer.queue)
+    summary.events = writer.events
+    summary.unsaved = writer.queue.trades_waiting
     return summary
 
 
@@ -82,6 +88,7 @@ async def _feed(
     """Hand over every frame when its time has come, until `stop`."""
     started = asyncio.get_running_loop().time()
     first_ns: int | None = None
+    replays = _Replays()
     for recorded in frames:
         first_ns = recorded.received_ns if first_ns is None else first_ns
         due = started + (recorded.received_ns - first_ns) / 1e9 / speed if speed else 0.0
@@ -95,13 +102,32 @@ async def _feed(
             continue
         if isinstance(frame, TradesFrame):
             summary.bad_trades += frame.bad
-        intake.take(frame)
-        while len(writer.queue) > WAITING_TRADES and await _until(
+        is_replay = replays.is_replay(frame)
+        if isinstance(frame, TradesFrame) and is_replay:
+            summary.replayed_trades += len(frame.trades)
+        intake.take(frame, is_replay=is_replay)
+        while writer.queue.trades_waiting > WAITING_TRADES and await _until(
             asyncio.get_running_loop().time() + 0.01, stop
         ):
             continue
         if summary.frames % FRAMES_AT_ONCE == 0:
             await asyncio.sleep(0)
+
+
+class _Replays:
+    """Tells the frames that follow a subscribe: a coin's first, and the first after each answer."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def is_replay(self, frame: Frame) -> bool:
+        match frame:
+            case Ack(subscription={"type": "trades", "coin": str(coin)}):
+                self._seen.discard(coin)
+            case TradesFrame(coin=coin, trades=trades) if trades and coin not in self._seen:
+                self._seen.add(coin)
+                return True
+        return False
 
 
 async def _until(due: float, stop: asyncio.Event) -> bool:

@@ -6,15 +6,18 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from discovery.blocks import newest_block_ms
+from discovery.blocks import BlockTimes
 from exchange.stream import Stream, StreamState
 from exchange.subscriptions import Subscription
-from exchange.wire import AllMids, Bbo, Frame, Trade, TradesFrame
-from traders.coverage import SocketReport
+from exchange.wire import AllMids, Bbo, Frame, TradesFrame
+from traders.cursors import Arrival
+from traders.socket_report import SocketReport
 
 logger = logging.getLogger(__name__)
 #: Its best prices change several times a second, also while nobody trades.
 CLOCK = Subscription("bbo", coin="BTC")
+#: Frames from the future that are kept until the present has come near them.
+MOST_AHEAD = 1000
 
 
 class FrameIntake:
@@ -22,35 +25,86 @@ class FrameIntake:
 
     def __init__(
         self,
-        on_trades: Callable[[Iterable[Trade]], None],
+        on_trades: Callable[[Arrival], None],
         on_mids: Callable[[AllMids], None],
     ) -> None:
         """Pass trades and mids on to these two."""
         self._on_trades = on_trades
         self._on_mids = on_mids
-        self._newest: dict[str, int] = {}
+        # Of every coin's trades, and of the clock.
+        self._blocks = BlockTimes()
+        # What was passed on of every coin, and what waits because it is ahead.
+        self._brought: dict[str, int] = {}
+        self._ahead: list[tuple[TradesFrame, bool]] = []
+        # The acknowledged coins, those whose replay has come since, and the end of those lost.
+        self._live: set[str] = set()
+        self._replayed: set[str] = set()
+        self._lost_at: dict[str, int] = {}
         self.trades = 0
 
-    def take(self, frame: Frame) -> None:
+    def take(self, frame: Frame, *, is_replay: bool = False) -> None:
         """Take one frame of any kind."""
         match frame:
-            case TradesFrame(coin=coin, trades=trades) if trades:
+            case TradesFrame(trades=trades) if trades:
                 self.trades += len(trades)
-                self._newest[coin] = trades[-1].time_ms
-                self._on_trades(trades)
+                self._take_trades(frame, is_replay=is_replay)
             case Bbo(coin=coin, time_ms=time_ms):
-                self._newest[coin] = time_ms
+                self._blocks.add(f"bbo {coin}", time_ms)
             case AllMids():
                 self._on_mids(frame)
+        if self._ahead:
+            held, self._ahead = self._ahead, []
+            for late, was_replay in held:
+                self._take_trades(late, is_replay=was_replay)
 
     def keep_only(self, coins: set[str]) -> None:
         """Forget the block times of coins that are no longer carried."""
-        self._newest = {coin: at for coin, at in self._newest.items() if coin in coins}
+        self._blocks.keep_only(coins)
+
+    def follow(self, live: set[str], *, connected: bool) -> None:
+        """Learn which coins' subscriptions live now; who is not among them is carried no more."""
+        newest_ms = self.newest_block_ms
+        for coin in self._live & self._replayed - live:
+            if newest_ms is not None:
+                # Of the newest block this coin's frame may be among what was lost.
+                self._lost_at[coin] = newest_ms - 1
+        # A replay may come before its acknowledgement.
+        self._replayed -= self._live - live if connected else self._replayed.copy()
+        self._live = live
+
+    @property
+    def carried(self) -> list[str]:
+        """The coins that are carried without a hole: acknowledged, and their replay has come."""
+        return sorted(self._live & self._replayed)
 
     @property
     def newest_block_ms(self) -> int | None:
         """Exchange time of the newest block that can be believed."""
-        return newest_block_ms(self._newest)
+        return self._blocks.newest_ms
+
+    def _take_trades(self, frame: TradesFrame, *, is_replay: bool) -> None:
+        """Pass a frame on; one that is ahead of everything waits until the others come near it."""
+        coin, time_ms = frame.coin, frame.trades[-1].time_ms
+        self._blocks.add(coin, time_ms)
+        if self._blocks.is_ahead(coin, time_ms) and len(self._ahead) < MOST_AHEAD:
+            self._ahead.append((frame, is_replay))
+            return
+        newest_ms = self._brought.get(coin, 0)
+        self._brought[coin] = max(newest_ms, time_ms)
+        covered_until_ms = self._lost_at.pop(coin, None) if is_replay else None
+        if is_replay:
+            self._replayed.add(coin)
+        self._on_trades(
+            Arrival(
+                coin,
+                frame.trades,
+                is_replay=is_replay,
+                is_late=not is_replay and frame.trades[0].time_ms < newest_ms,
+                clock_ms=self.newest_block_ms,
+                covered_until_ms=covered_until_ms,
+                is_whole=not frame.bad,
+            )
+        )
 
 
 class Socket:
@@ -69,20 +123,14 @@ class Socket:
         """Read until cancelled, over all reconnects."""
         async with self.stream as stream:
             async for received in stream:
-                self.intake.take(received.frame)
+                self.intake.take(received.frame, is_replay=received.replay)
 
     async def carry(self, coins: Iterable[str], dexes: Iterable[str]) -> None:
         """Subscribe to exactly these coins' trades, and to the mids that show new listings."""
         trades = {Subscription("trades", coin=coin) for coin in coins}
         mids = {Subscription("allMids", dex=dex or None) for dex in dexes}
-        self.intake.keep_only({CLOCK.coin or ""} | {wish.coin or "" for wish in trades})
+        self.intake.keep_only({f"bbo {CLOCK.coin}"} | {wish.coin or "" for wish in trades})
         await self.stream.want(trades | mids | {CLOCK})
-
-    @property
-    def coins(self) -> list[str]:
-        """The coins whose trades the server has acknowledged to send."""
-        live = self.stream.state.live
-        return sorted(wish.coin for wish in live if wish.type == "trades" and wish.coin)
 
     def report(self) -> SocketReport:
         """Say how this socket covers the feed now."""
@@ -91,13 +139,18 @@ class Socket:
             name=self.name,
             connected=state.connected,
             since_at=state.since or self._started_at,
-            coins=self.coins,
+            coins=self.intake.carried,
             newest_block_ms=self.intake.newest_block_ms,
             trades=self.intake.trades,
             bad_frames=counts.bad_frames,
             reconnects=counts.reconnects,
             last_error=state.last_error[:200],
         )
+
+
+def live_coins(state: StreamState) -> set[str]:
+    """Return the coins whose trades the server has acknowledged to send."""
+    return {wish.coin for wish in state.live if wish.type == "trades" and wish.coin}
 
 
 class ConnectionLog:

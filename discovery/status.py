@@ -24,18 +24,21 @@ class StatusLine:
         rate = (trades - self._trades) / (now - self._at)
         self._trades, self._at = trades, now
         connected = [feed for feed in sockets if feed.stream.state.connected]
-        covered = {coin for feed in connected for coin in feed.coins}
+        covered = {coin for feed in connected for coin in feed.intake.carried}
         parts = [
             f"{len(connected)}/{len(sockets)} sockets",
             f"{len(covered)}/{coins} coins",
             f"{rate:,.1f} trades/s",
             f"{trades:,} trades",
             f"{writer.new_traders:,} new traders",
+            f"{writer.events:,} events",
         ]
-        if writer.trouble or len(writer.queue) > 1000:
-            parts.append(f"{len(writer.queue):,} trades wait")
+        if writer.trouble or writer.queue.trades_waiting > 1000:
+            parts.append(f"{writer.queue.trades_waiting:,} trades wait")
         if writer.queue.overflowed:
             parts.append(f"{writer.queue.overflowed:,} trades lost, no room")
+        if writer.refused:
+            parts.append(f"{writer.refused:,} trades refused by the database")
         if writer.trouble:
             parts.append(f"database: {writer.trouble}")
         elif errors := [feed.stream.state.last_error for feed in sockets]:

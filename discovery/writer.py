@@ -5,43 +5,61 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
 
-from django.db import Error
+from django.db import (
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+)
 
-from discovery.batching import TradeQueue, sightings
+from discovery.batching import FrameQueue, Reports
 from discovery.database import DatabaseThread
-from exchange.wire import Trade
-from hlcopy.clock import utc_now
-from traders.recording import writing
-from traders.sightings import record
+from traders.cursors import Arrival
+from traders.ingest import ingest
+from traders.ledgers import KnownTraders
 
 logger = logging.getLogger(__name__)
 #: A batch stays far below the time that a transaction may take.
-BATCH_TRADES = 5000
-#: About 200 bytes each; beyond that PostgreSQL is asked again.
-MAX_KNOWN = 2_000_000
+BATCH_TRADES = 3000
 RETRY_SECONDS = (0.1, 1.0)
+#: PostgreSQL is back: who stayed subscribed commits first, so that no replay shows a hole.
+LET_OTHERS_SECONDS = 1.5
 
 
 class Writer:
-    """Commits the queue's trades, for ever, however often PostgreSQL goes away."""
+    """Commits the queue's frames, for ever, however often PostgreSQL goes away."""
 
-    def __init__(self, queue: TradeQueue) -> None:
+    def __init__(
+        self, queue: FrameQueue, *, let_others_seconds: float = LET_OTHERS_SECONDS
+    ) -> None:
         """Write nothing yet; `run` does."""
         self.queue = queue
-        self.committed = 0
+        self.counted = 0
         self.new_traders = 0
+        self.events = 0
+        self.refused = 0
         #: Why the last attempt failed; empty when all is well.
         self.trouble = ""
-        self._known: set[tuple[str, str]] = set()
+        self._known = KnownTraders()
+        # The newest blocks that were committed.
+        self._reached: dict[str, int] = {}
+        self._most_trades = BATCH_TRADES
         self._stirred = asyncio.Event()
         self._closing = False
+        self._was_away = False
+        self._let_others_seconds = let_others_seconds
         self._database = DatabaseThread("writer")
 
-    def offer(self, trades: Iterable[Trade]) -> None:
-        """Queue the trades; never blocks."""
-        self.queue.offer(trades)
+    def offer(self, arrival: Arrival) -> None:
+        """Queue a frame; never blocks."""
+        self.queue.offer(arrival)
+        self._stirred.set()
+
+    def stir(self) -> None:
+        """Look at the queue, into which something else was put."""
         self._stirred.set()
 
     def finish(self) -> None:
@@ -58,6 +76,8 @@ class Writer:
                 self._stirred.clear()
                 continue
             try:
+                if self._was_away and self.queue.has_replay and not self._closing:
+                    await self._let_others()
                 await self._commit()
                 delay = RETRY_SECONDS[0]
             except Error as failure:
@@ -69,32 +89,64 @@ class Writer:
         """Give the connection back; a transaction under way comes to its own end."""
         self._database.close()
 
+    async def _let_others(self) -> None:
+        """Wait until PostgreSQL answers, and a while; raises django.db.Error while it is away."""
+        await self._database.run(_ask)
+        self._was_away = False
+        await asyncio.sleep(self._let_others_seconds)
+
     async def _commit(self) -> None:
-        """Commit the oldest trades in one transaction; raises django.db.Error, they stay then."""
-        batch = self.queue.first(BATCH_TRADES)
-        unknown = sightings(batch) - self._known
-        if unknown:
-            self.new_traders += await self._database.run(_record, unknown)
-            if len(self._known) > MAX_KNOWN:
-                self._known.clear()
-            self._known |= unknown
-        self.queue.done(len(batch))
-        self.committed += len(batch)
+        """Commit the oldest items in one transaction; raises django.db.Error, they stay then."""
+        items = self.queue.first(self._most_trades)
+        arrivals = [item for item in items if isinstance(item, Arrival)]
+        reports = [item for item in items if isinstance(item, Reports)]
+        lost = self.queue.lost
+        try:
+            done = await self._database.run(
+                ingest,
+                *(arrivals, self._known),
+                lost=lost,
+                reached=self._reached,
+                reports=reports[-1].sockets if reports else (),
+            )
+        except (DataError, IntegrityError):
+            self._narrow(items)
+            raise
+        self.queue.done(len(items), lost)
+        self._most_trades = min(2 * self._most_trades, BATCH_TRADES)
+        self._reached |= done.reached
+        self.counted += done.trades
+        self.new_traders += done.new_traders
+        self.events += done.events
         if self.trouble:
-            logger.info("database=back waiting=%d", len(self.queue))
+            logger.info("database=back waiting=%d", self.queue.trades_waiting)
             self.trouble = ""
+
+    def _narrow(self, items: list[Arrival | Reports]) -> None:
+        """Look for the frame that cannot be written; alone, and for the second time, it goes."""
+        if self._most_trades > 1:
+            self._most_trades = max(1, self._most_trades // 4)
+            return
+        for place, item in enumerate(items, 1):
+            if isinstance(item, Arrival):
+                for trade in item.trades:
+                    self.queue.lose(trade, "refused")
+                self.refused += len(item.trades)
+                self.queue.done(place)
+                logger.error("coin=%s refused trades=%r", item.coin, item.trades[:3])
+                return
 
     def _failed(self, failure: Error) -> None:
         """Show the trouble, and log it when it begins."""
         reason = f"{type(failure).__name__}: {' '.join(str(failure).split())}"[:200]
         if not self.trouble:
-            logger.warning("database=away waiting=%d reason=%s", len(self.queue), reason)
+            logger.warning("database=away waiting=%d reason=%s", self.queue.trades_waiting, reason)
         self.trouble = reason
+        self._was_away |= isinstance(failure, OperationalError | InterfaceError)
         # A server that comes back may be an older one (a restore, a failover): ask it anew.
-        self._known.clear()
+        self._known.forget()
 
 
-def _record(unknown: set[tuple[str, str]]) -> int:
-    """Add the new traders in one transaction; return how many there were."""
-    with writing():
-        return record(unknown, utc_now())
+def _ask() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")

@@ -16,6 +16,8 @@ class Patience(msgspec.Struct, frozen=True):
     """How much silence is too much, in seconds."""
 
     ping_after: float = 15
+    #: A ping is answered at once; who needs longer may have left out more than the answer.
+    answer_within: float = 5
     reconnect_after: float = 30
     coin_after: float = 60
     #: Coins that always trade: silence of one while others flow is a stuck channel.
@@ -55,6 +57,14 @@ class Liveness:
             self._liquid_at[coin] = now
         else:
             self._others_at = now
+
+    def was_deaf(self, now: float) -> bool:
+        """A frame arrives now, and our ping had been without an answer for too long before it.
+
+        What the server meant to send meanwhile may never come: only a new replay can tell.
+        """
+        too_long = self.patience.ping_after + self.patience.answer_within
+        return self._pinged_at > self.last_frame_at and now - self.last_frame_at >= too_long
 
     def is_dead(self, now: float) -> bool:
         """Nothing arrived for so long, our ping's answer included, that only a new socket helps."""

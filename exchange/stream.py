@@ -29,7 +29,7 @@ from websockets.uri import parse_uri
 
 from exchange import wire
 from exchange.endpoint import is_loopback
-from exchange.errors import ExchangeError, WireError
+from exchange.errors import ExchangeError, TransportError, WireError
 from exchange.liveness import Liveness, Patience, full_jitter
 from exchange.numbers import printable
 from exchange.subscriptions import Pace, Subscription, Subscriptions
@@ -179,6 +179,8 @@ class Stream:
         if self._tap is not None:
             self._tap(raw)
         seconds = self._now()
+        if watch.was_deaf(seconds):
+            raise TransportError(f"answers again after {seconds - watch.last_frame_at:.0f} s")
         watch.frame(seconds)
         self.counts.frames += 1
         try:

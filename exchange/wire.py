@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -221,6 +222,8 @@ def _collect(wires: list[_Trade], bad: int = 0) -> TradesFrame:
             bad += 1
             continue
         trades.append(trade)
+    # Oldest first, as sent: the sort is stable and costs nothing then.
+    trades.sort(key=attrgetter("time_ms"))
     return TradesFrame(trades[0].coin if trades else "", tuple(trades), bad)
 
 

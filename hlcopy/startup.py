@@ -28,14 +28,14 @@ from hlcopy.supervisor.program import Program, read_procfile
 from hlcopy.supervisor.record import LOCK_FILE, boot_clock, dead_seconds, read_record
 from hlcopy.supervisor.supervisor import Supervisor
 
-# Few enough that everybody's second snapshot, the first that can show a change, comes within 30 s;
-# a twelfth of the minute's weight in each pass, so that events come steadily and not in one burst.
+# Few enough that everybody's base is known within half a minute; two thirds of the budget in the
+# passes, so that healing is as prompt as it would be in earnest.
 DEMO_TRADERS = 80
 DEMO_SETTINGS = {
     "HYPERLIQUID_COINS": "all,xyz:*",
-    "TRACKING_INTERVAL_SECONDS": "5",
-    "TRACKING_BATCH_SIZE": "45",
-    "TRACKING_WEIGHT_PER_PASS": "90",
+    "TRACKING_INTERVAL_SECONDS": "10",
+    "TRACKING_BATCH_SIZE": "30",
+    "TRACKING_WEIGHT_PER_PASS": "120",
     "LEADERBOARD_INTERVAL_SECONDS": "10",
 }
 # The exchange counts 60 s; the rest covers the last stamp's age and a worker that ended slowly.

@@ -1,8 +1,8 @@
 """The catalogue: what is told of each trader within a window, and how it is computed (pure).
 
 Definitions, units and when a metric is unknown (null, never 0): docs/scoring.md. Each `sql` is an
-expression over the sums of a trader's days (`tally.TALLY`); shares and ratios are floats, sums
-of money stay exact.
+expression over the sums of a trader's days (`tally.TALLY`), all of them floats or counts: doubles
+tell money to the cent up to 10^13 USD.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ RISK_RATIO_CAP = 10
 #: Of the standard normal distribution, for the 95 % interval.
 Z = 1.959963984540054
 
-Kind = Literal["usd", "share", "ratio", "days", "count"]
+Kind = Literal["usd", "share", "ratio", "days", "seconds", "count", "flag"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric; `kind` is its unit. One `of_trips` is an aggregate over round trips."""
+    """One metric; `kind` is its unit."""
 
     name: str
     kind: Kind
     sql: str
-    of_trips: bool = False
 
 
 _RATIO = f"""(CASE WHEN wins + losses = 0 THEN NULL
@@ -42,27 +41,43 @@ _WILSON = f"""CASE WHEN wins + losses > 0 THEN greatest(0,
      / (2 * (wins + losses + {Z**2}::float8))) END"""
 # One snapshot tells what is held, not what was traded or earned.
 _WATCHED = "events > 0 OR snapshots > 1"
+# Nothing tells whether who was not seen trading has not traded, so there is no 0.
+_TRADED = "fills > 0 OR wash_volume > 0"
+
+
+def _share(part: str) -> str:
+    """Return a part of what the feed has shown, as SQL; what was solved later may leave dust."""
+    return f"""CASE WHEN volume > estimated_volume
+         THEN greatest(0, least(1, {part} / (volume - estimated_volume))) END"""
+
 
 METRICS = {
     metric.name: metric
     for metric in (
         Metric("account_age_days", "days", "age_days"),
-        Metric("total_volume_usd", "usd", f"CASE WHEN {_WATCHED} THEN volume_usd END"),
+        Metric("total_volume_usd", "usd", f"CASE WHEN {_WATCHED} OR {_TRADED} THEN volume END"),
         Metric("win_rate", "share", "wins::float8 / nullif(wins + losses, 0)"),
         Metric("win_rate_wilson", "share", _WILSON),
         Metric("risk_ratio", "ratio", _RATIO),
-        Metric("max_drawdown", "share", "drawdown::float8"),
+        Metric("max_drawdown", "share", "drawdown"),
         Metric(
             "net_pnl",
             "usd",
-            "CASE WHEN snapshots > 1 AND days_told = days THEN equity_change END",
+            "CASE WHEN snapshots > 1 AND days_told = days"
+            " THEN (equity_close - equity_open)::float8 - net_flow END",
         ),
-        Metric("realised_pnl", "usd", f"CASE WHEN {_WATCHED} THEN realised_gross - fees END"),
+        Metric("realised_pnl", "usd", f"CASE WHEN {_WATCHED} THEN realised END"),
         Metric("closed_trips", "count", f"(CASE WHEN {_WATCHED} THEN closed END)::int"),
         Metric("wins", "count", f"(CASE WHEN {_WATCHED} THEN wins END)::int"),
         Metric("losses", "count", f"(CASE WHEN {_WATCHED} THEN losses END)::int"),
         Metric("profit_factor", "ratio", "profit / nullif(loss, 0)"),
-        Metric("best_trip_pnl", "usd", "max(net_pnl)", of_trips=True),
-        Metric("worst_trip_pnl", "usd", "min(net_pnl)", of_trips=True),
+        Metric("best_trip_pnl", "usd", "best::float8"),
+        Metric("worst_trip_pnl", "usd", "worst::float8"),
+        Metric("average_hold_seconds", "seconds", "held_ms / nullif(completed, 0) / 1000"),
+        Metric("fills", "count", f"CASE WHEN {_TRADED} THEN fills END"),
+        Metric("taker_share", "share", _share("taker_volume")),
+        Metric("known_share", "share", f"1 - ({_share('unknown_volume')})"),
+        Metric("wash_volume_usd", "usd", f"CASE WHEN {_TRADED} THEN wash_volume END"),
+        Metric("estimated", "flag", f"CASE WHEN {_WATCHED} OR {_TRADED} THEN estimated > 0 END"),
     )
 }

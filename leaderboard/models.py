@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F
 
-from traders.columns import amount
 from traders.models import Trader
 
 
@@ -21,6 +20,9 @@ class Board(models.Model):
     weights = models.JSONField()
     weights_hash = models.CharField(max_length=12)
     bounds = models.JSONField(default=dict)
+    # Of each UTC day since the window began, for how many seconds the feed was carried; a day that
+    # is not there is unknown.
+    feed_days = models.JSONField(default=dict)
     traders = models.PositiveIntegerField(default=0)
     updated_at = models.DateTimeField()
 
@@ -47,22 +49,28 @@ class LeaderboardMetric(models.Model):
     rank = models.IntegerField()
     trader_score = models.FloatField()
     account_age_days = models.FloatField()
-    total_volume_usd = amount(null=True)
+    total_volume_usd = models.FloatField(null=True)
     win_rate = models.FloatField(null=True)
     win_rate_wilson = models.FloatField(null=True)
     risk_ratio = models.FloatField(null=True)
     max_drawdown = models.FloatField(null=True)
-    net_pnl = amount(null=True)
-    realised_pnl = amount(null=True)
+    net_pnl = models.FloatField(null=True)
+    realised_pnl = models.FloatField(null=True)
     closed_trips = models.IntegerField(null=True)
     wins = models.IntegerField(null=True)
     losses = models.IntegerField(null=True)
     profit_factor = models.FloatField(null=True)
-    best_trip_pnl = amount(null=True)
-    worst_trip_pnl = amount(null=True)
+    best_trip_pnl = models.FloatField(null=True)
+    worst_trip_pnl = models.FloatField(null=True)
+    average_hold_seconds = models.FloatField(null=True)
+    fills = models.BigIntegerField(null=True)
+    taker_share = models.FloatField(null=True)
+    known_share = models.FloatField(null=True)
+    wash_volume_usd = models.FloatField(null=True)
+    estimated = models.BooleanField(null=True)
 
     class Meta:
-        """Migrations cannot make partitions; see 0001."""
+        """Migrations cannot make partitions; see 0002."""
 
         managed = False
         db_table = "leaderboard_metric"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -19,6 +19,7 @@ from leaderboard import tally
 from leaderboard.metrics import METRICS, WINDOWS
 from leaderboard.models import Board
 from leaderboard.scoring import ALL_EQUAL, INVERTED, shares, weights_hash
+from traders.coverage import carried_days
 from traders.models import TraderDay
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ def publish(
                 weights_hash=weights_hash(weights),
                 updated_at=now,
             )
+            first_day = tally.first_day(window, now)
+            carried = carried_days(first_day, now.astimezone(UTC).date())
+            board.feed_days = {day.isoformat(): seconds for day, seconds in carried.items()}
             _rank(cursor, board, tally.first_days([window], now))
             boards[window] = board
         cursor.execute("DROP TABLE leaderboard_tally")
@@ -129,7 +133,7 @@ def _bounds(
 ) -> dict[str, Any]:
     """Return the smallest and largest known value of each weighted metric, None if none is."""
     names = list(shares(weights))
-    columns = ", ".join(f"min({name})::float8, max({name})::float8" for name in names)
+    columns = ", ".join(f"min({name}), max({name})" for name in names)
     cursor.execute(f"SELECT {columns} FROM {seen}", first_day)  # noqa: S608 (names of the catalogue)
     values = cursor.fetchone()
     pairs = zip(values[::2], values[1::2], strict=True)
@@ -148,7 +152,7 @@ def _score(bounds: Mapping[str, Any], weights: Mapping[str, float]) -> tuple[str
             continue
         low, high = bounds[name]
         parameters |= {f"{name}_weight": weight, f"{name}_low": low, f"{name}_high": high}
-        value = f"{name}::float8"
+        value = name
         low_sql, high_sql = f"%({name}_low)s::float8", f"%({name}_high)s::float8"
         if low == high:
             normalised = f"CASE WHEN {name} IS NOT NULL THEN {ALL_EQUAL}::float8 END"

@@ -11,14 +11,18 @@ from django.db import connection
 from django.db.models import F, QuerySet
 
 from leaderboard import scoring
-from leaderboard.metrics import METRICS
+from leaderboard.carried import Carried
+from leaderboard.metrics import METRICS, WINDOWS
 from leaderboard.models import Board, LeaderboardMetric
 from traders.models import Trader
 
-SORTABLE = ("trader_score", *METRICS)
+SORTABLE = (
+    "trader_score",
+    *(name for name, metric in METRICS.items() if metric.kind != "flag"),
+)
 # What changes between two rankings is read when a page is made: one index probe each.
 PRESENT = """
-SELECT trader.id, trader.address,
+SELECT trader.id, trader.address, trader.first_seen_at,
        CASE WHEN ledger.floors <> '{}'
             THEN (SELECT count(*) FROM traders_position WHERE trader_id = trader.id) END,
        (SELECT created_at FROM traders_positionevent WHERE trader_id = trader.id
@@ -42,13 +46,18 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A row of a board, with what is known of the trader now."""
+    """A row of a board, with what is known of the trader now.
+
+    `coverage`: for what share of the window, since the trader was first seen, the feed was carried.
+    """
 
     metric: LeaderboardMetric
     board: Board
     address: str
+    first_seen_at: datetime
     open_positions: int | None
     last_event_at: datetime | None
+    coverage: float | None
 
     @property
     def components(self) -> dict[str, scoring.Component]:
@@ -104,4 +113,13 @@ def _with_present(board: Board, rows: Sequence[LeaderboardMetric] | QuerySet[Any
     with connection.cursor() as cursor:
         cursor.execute(PRESENT, [[metric.trader_id for metric in metrics]])
         present = {trader_id: known for trader_id, *known in cursor.fetchall()}
-    return [Ranked(metric, board, *present[metric.trader_id]) for metric in metrics]
+    window_days = WINDOWS[board.window]
+    carried = Carried(board.feed_days, now=board.updated_at, window_days=window_days)
+    ranked = []
+    for metric in metrics:
+        address, first_seen_at, positions, last_event_at = present[metric.trader_id]
+        share = carried.share(first_seen_at)
+        ranked.append(
+            Ranked(metric, board, address, first_seen_at, positions, last_event_at, share)
+        )
+    return ranked

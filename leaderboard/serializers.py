@@ -18,7 +18,7 @@ from traders.serializers import MAX_LIMIT, MAX_OFFSET, ChoiceField, Query
 
 #: Metrics that can be asked for with `min_<name>` and `max_<name>`.
 LIMITED = ("total_volume_usd", "closed_trips", "account_age_days", "win_rate")
-DECIMALS = {"share": 6, "ratio": 4, "days": 4}
+DECIMALS = {"usd": 2, "share": 6, "ratio": 4, "days": 4, "seconds": 3}
 
 
 class Preset(Query):
@@ -73,13 +73,8 @@ def metrics(row: Ranked) -> dict[str, Any]:
     """Return the catalogue's values of a row: decimals are text, counts are numbers."""
     values: dict[str, Any] = {}
     for name, metric in METRICS.items():
-        value = getattr(row.metric, name)
-        if value is None or metric.kind == "count":
-            values[name] = value
-        elif metric.kind == "usd":
-            values[name] = plain(value)
-        else:
-            values[name] = plain_float(value, DECIMALS[metric.kind])
+        value, digits = getattr(row.metric, name), DECIMALS.get(metric.kind)
+        values[name] = value if value is None or digits is None else plain_float(value, digits)
     return values
 
 
@@ -93,6 +88,8 @@ def published(row: Ranked) -> dict[str, Any]:
         "trader_score": plain_float(row.metric.trader_score, 4),
         **metrics(row),
         "age_is_lower_bound": True,
+        "tracking_since": row.first_seen_at,
+        "coverage": None if row.coverage is None else plain_float(row.coverage, 6),
         "missing": [name for name, part in components.items() if part.value is None],
         "components": {name: explained(part) for name, part in components.items()},
         "open_positions": row.open_positions,

@@ -42,12 +42,17 @@ class Connection:
         self._faults = NONE
         self._frames = 0
         self._late: deque[tuple[int, str]] = deque()
+        # On their way for longer, and when they arrive; none overtakes another.
+        self._held: deque[tuple[float, str]] = deque()
 
     # -- outbound -----------------------------------------------------------------------------
 
     def obey(self, faults: Faults) -> None:
         """Let the faults strike this connection, or end."""
         self._faults = faults if faults.hits_connection(self.number) else NONE
+        if not self._faults.late_blocks_every:
+            while self._late:
+                self.say(self._late.popleft()[1])
         if self._faults.half_open == (not self.readable.is_set()):
             return
         if self._faults.half_open:
@@ -72,11 +77,14 @@ class Connection:
     def deliver(self, coin: str, frame: str) -> None:
         """Queue a frame of a subscription, as the faults in force allow."""
         faults = self._faults
-        if faults is NONE:
+        if faults is NONE and not self._held:
             self._outbox.append(frame)
             self._wake.set()
             if len(self._outbox) > OUTBOX_LIMIT:
                 self.close(1006)
+            return
+        if self._held or faults.frames_delay_seconds:
+            self._hold(frame, faults.frames_delay_seconds)
             return
         if not faults.hits_coin(coin):
             self.say(frame)
@@ -86,10 +94,6 @@ class Connection:
 
     def _deliver_faulty(self, faults: Faults, frame: str) -> None:
         count = self._frames
-        if faults.frames_delay_seconds:
-            loop = asyncio.get_running_loop()
-            loop.call_later(faults.frames_delay_seconds, self.say, frame)
-            return
         if faults.garbage_every and count % faults.garbage_every == 0:
             self.say(GARBAGE[(count // faults.garbage_every - 1) % len(GARBAGE)])
         if faults.lose_blocks_every and count % faults.lose_blocks_every == 0:
@@ -102,6 +106,19 @@ class Connection:
             self.say(frame)
         while self._late and self._late[0][0] <= count:
             self.say(self._late.popleft()[1])
+
+    def _hold(self, frame: str, seconds: float) -> None:
+        """Let a frame arrive later, after those that are on their way."""
+        loop = asyncio.get_running_loop()
+        last = self._held[-1][0] if self._held else 0.0
+        due = max(last, loop.time() + seconds)
+        self._held.append((due, frame))
+        loop.call_at(due, self._arrive)
+
+    def _arrive(self) -> None:
+        now = asyncio.get_running_loop().time() + 0.005  # timers are not exact
+        while self._held and self._held[0][0] <= now:
+            self.say(self._held.popleft()[1])
 
     def close(self, code: int) -> None:
         """Close with a code; 1006 aborts the connection, as a lost peer does."""
@@ -172,7 +189,10 @@ class Connection:
         self.keys[key] = subscription
         self._hub.subscribers[key].add(self)
         for frame in self._hub.source.first_frames(key):
-            self.say(frame)
+            if self._held or self._faults.frames_delay_seconds:
+                self._hold(frame, self._faults.frames_delay_seconds)
+            else:
+                self.say(frame)
 
     def _refusal(self, key: Key) -> str | None:
         limits = self._hub.limits

@@ -51,11 +51,14 @@ class Control:
         if path == "/sim/state":
             return self._state() | {"connections": self.connections()}
         if path == "/sim/truth" and self._orders is not None:
-            if "user" not in query:
-                return self._orders.all_positions(query.get("dex", ""))
             at = query.get("at_ms")
             at_ms = int(at) if at is not None and at.isdecimal() else None
-            return self._orders.truth(query["user"], query.get("dex", ""), at_ms=at_ms)
+            dex = query.get("dex", "")
+            if "user" in query:
+                return self._orders.truth(query["user"], dex, at_ms=at_ms)
+            if at_ms is not None:
+                return self._orders.positions_at(dex, at_ms)
+            return self._orders.all_positions(dex)
         raise OrderError(f"no such route: GET {path}")
 
     def weight(self) -> dict[str, Any]:
@@ -110,6 +113,7 @@ class Control:
             "set_price": self._orders.set_price,
             "list_coin": self._orders.list_coin,
             "delist_coin": self._orders.delist_coin,
+            "pace": self._orders.pace,
         }
         if kind not in known:
             raise OrderError(f"unknown order {kind!r}; known: drop, step, {', '.join(known)}")

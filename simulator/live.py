@@ -74,6 +74,7 @@ class Live:
             "time_ms": venue.now_ms,
             "trades_total": venue.trades_total,
             "blocks_total": venue.blocks_total,
+            "trades_by_coin": venue.trades_by_coin,
             "accounts": len(venue.ledger.accounts),
             "open_positions": sum(len(a.positions) for a in venue.ledger.accounts.values()),
             "liquidations": {

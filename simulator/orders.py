@@ -14,6 +14,7 @@ from simulator.venue import Venue
 from simulator.wire import Block, Trade
 
 Number = Decimal | str | int
+QUIET = 1e-9  # trades a second: one in thirty years
 
 
 class OrderError(ValueError):
@@ -133,6 +134,11 @@ class Orders:
             raise OrderError("a price is positive")
         self._venue.market.set_price(self._coin(coin).name, float(value))
 
+    def pace(self, trades_per_second: float) -> None:
+        """Let the crowd trade so often; 0: not at all, while quotes and funding go on."""
+        self._venue.set_pace(max(trades_per_second, QUIET))
+        self._venue.move_clock(self._venue.now_ms)
+
     def list_coin(
         self, name: str, *, dex: str = MAIN, price: Number = 1, size_decimals: int = 1
     ) -> None:
@@ -160,6 +166,19 @@ class Orders:
         """What an account really holds, now or as of an exchange time."""
         venue = self._venue
         return account_truth(_address(user), dex, venue.ledger, at_ms, venue.now_ms)
+
+    def positions_at(self, dex: str, at_ms: int) -> dict[str, dict[str, Decimal] | None]:
+        """Signed sizes of everybody in a dex as of an exchange time; None: too long ago to tell."""
+        found: dict[str, dict[str, Decimal] | None] = {}
+        for (address, of), account in self._venue.ledger.accounts.items():
+            if of != dex:
+                continue
+            if not account.remembers(at_ms):
+                found[address] = None
+            else:
+                held = account.at(at_ms)[1]
+                found[address] = {coin: p.size for coin, p in held.items()}
+        return found
 
     def all_positions(self, dex: str = MAIN) -> dict[str, dict[str, Decimal]]:
         """Signed sizes of everybody in a dex: address -> coin -> size; flat accounts left out."""

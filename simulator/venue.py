@@ -46,6 +46,7 @@ class Venue:
         self.recent: dict[str, deque[Trade]] = {c.name: deque(maxlen=REPLAY_TRADES) for c in coins}
         self._sealed_ms = 0
         self.trades_total = 0
+        self.trades_by_coin: dict[str, int] = {}
         self.blocks_total = 0
         self.speed = 1.0
         self.funding_rates: dict[str, Decimal] = {}
@@ -147,6 +148,8 @@ class Venue:
         book = self.market.books[coin.name]
         book.volume += sum(float(trade.px) * float(trade.sz) for trade in trades)
         self.trades_total += len(trades)
+        known = self.trades_by_coin.get(coin.name, 0)
+        self.trades_by_coin[coin.name] = known + len(trades)
         self.blocks_total += 1
         return Block(coin.name, time_ms, trades)
 

@@ -1,8 +1,9 @@
 """Who is tracked next: the rotation, claimed under a lease in short transactions of their own.
 
-1. Due are the traders whose own time has come (`retry_at`: another try, or a second look), at most
-   half of a batch while others wait, and then the rotation: never tracked first, then the most
-   overdue. Leased ones are passed over, and nobody comes twice in one pass.
+1. Due are the traders whose own time has come (`retry_at`: another try, or healing), at most half
+   of a batch while others wait, and then the rotation: those never tracked, then the most overdue,
+   each a quarter at least while both wait. Leased ones are passed over, and nobody comes twice in
+   one pass.
 2. A claim that comes to no end, because its worker died, leaves its lease to expire and its count.
    One such death says little: the batch had others. After the second a trader is a suspect and is
    claimed alone, with nothing else in flight; after the third it is quarantined.
@@ -18,17 +19,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from traders.models import Trader
+from traders.models import Healing, Trader
 
 SUSPECT_AFTER = 2
 QUARANTINE_AFTER = 3
 FIRST_RETRY_SECONDS = 30
 LONGEST_RETRY_SECONDS = 3600
-#: An account that suddenly looks empty is looked at again so much later.
+#: A snapshot that needs another one is followed by it so much later.
 SECOND_LOOK_SECONDS = 5
 ERROR_LENGTH = 200
 
@@ -42,18 +43,33 @@ WITH retries AS (
     WHERE quarantined_at IS NULL AND retry_at <= %(before)s
         AND (lease_until IS NULL OR lease_until < statement_timestamp())
     ORDER BY retry_at, id LIMIT %(size)s FOR NO KEY UPDATE SKIP LOCKED
-), rotation AS (
+), never AS (
     SELECT id, address, dexes, failures, unfinished_claims AS deaths FROM traders_trader
-    WHERE quarantined_at IS NULL AND retry_at IS NULL
-        AND (last_tracked_at IS NULL OR last_tracked_at < %(before)s)
-        AND (lease_until IS NULL OR lease_until < statement_timestamp())
+    WHERE quarantined_at IS NULL AND retry_at IS NULL AND last_tracked_at IS NULL
+        AND %(rotates)s AND (lease_until IS NULL OR lease_until < statement_timestamp())
+    ORDER BY last_tracked_at NULLS FIRST, id LIMIT %(size)s FOR NO KEY UPDATE SKIP LOCKED
+), overdue AS (
+    SELECT id, address, dexes, failures, unfinished_claims AS deaths FROM traders_trader
+    WHERE quarantined_at IS NULL AND retry_at IS NULL AND last_tracked_at < %(before)s
+        AND %(rotates)s AND (lease_until IS NULL OR lease_until < statement_timestamp())
     ORDER BY last_tracked_at NULLS FIRST, id LIMIT %(size)s FOR NO KEY UPDATE SKIP LOCKED
 ), due AS (
     SELECT * FROM retries
-    LIMIT greatest(%(most_retries)s, %(size)s - (SELECT count(*) FROM rotation))
+    LIMIT greatest(
+        %(most_retries)s,
+        %(size)s - (SELECT count(*) FROM never) - (SELECT count(*) FROM overdue)
+    )
+), news AS (
+    SELECT * FROM never
+    LIMIT greatest(
+        %(quarter)s,
+        %(size)s - (SELECT count(*) FROM due)
+            - least(%(quarter)s, (SELECT count(*) FROM overdue))
+    )
 ), waiting AS (
     SELECT row_number() OVER () AS place, turn.* FROM (
-        SELECT * FROM due UNION ALL SELECT * FROM rotation LIMIT %(size)s
+        SELECT * FROM due UNION ALL SELECT * FROM news UNION ALL SELECT * FROM overdue
+        LIMIT %(size)s
     ) AS turn
 ), limits AS (
     SELECT min(place) FILTER (WHERE deaths >= %(suspect_after)s) AS suspect,
@@ -93,8 +109,12 @@ class Batch:
     suspect_waits: bool = False
 
 
-def claim(size: int, *, lease_seconds: float, before: datetime, alone: bool) -> Batch:
+def claim(
+    size: int, *, lease_seconds: float, before: datetime, alone: bool, rotates: bool = True
+) -> Batch:
     """Lease the next `size` traders that were not tracked since `before`, the pass's start.
+
+    Without `rotates` only those are, whose own time has come.
 
     `alone`: the caller has nothing in flight, so the claim may be a suspect, which then is all.
     """
@@ -103,6 +123,8 @@ def claim(size: int, *, lease_seconds: float, before: datetime, alone: bool) -> 
         waiting = _lease_next(
             size=size,
             most_retries=-(-size // 2),
+            quarter=-(-size // 4),
+            rotates=rotates,
             before=before,
             lease=timedelta(seconds=lease_seconds),
             token=token,
@@ -160,14 +182,21 @@ def finish(claim: Claim) -> bool:
         unfinished_claims=0,
         failures=0,
         retry_at=None,
+        healing="",
         last_error="",
     )
 
 
-def look_again(trader_id: int) -> None:
+def healing_of(claim: Claim) -> Healing | None:
+    """Return why the trader stands in the healing queue, None where it does not."""
+    why = Trader.objects.values_list("healing", flat=True).get(pk=claim.trader_id)
+    return Healing(why) if why else None
+
+
+def look_again(trader_id: int, why: Healing, *, seconds: float = SECOND_LOOK_SECONDS) -> None:
     """Make a trader, whose row the caller has just finished, due for a second look."""
-    again = Now() + timedelta(seconds=SECOND_LOOK_SECONDS)
-    Trader.objects.filter(pk=trader_id).update(retry_at=again)
+    again = Now() + timedelta(seconds=seconds)
+    Trader.objects.filter(pk=trader_id).update(retry_at=again, healing=why)
 
 
 def fail(claim: Claim, error: str) -> bool:
@@ -184,9 +213,15 @@ def fail(claim: Claim, error: str) -> bool:
 def release(claims: Collection[Claim]) -> None:
     """Give the leases back as if they had never been taken: nobody's fault, nothing was done."""
     for token in {claim.token for claim in claims}:
-        Trader.objects.filter(
+        leased = Trader.objects.filter(
             pk__in=[claim.trader_id for claim in claims if claim.token == token], lease_token=token
-        ).update(lease_token=None, lease_until=None, unfinished_claims=F("unfinished_claims") - 1)
+        )
+        with transaction.atomic():
+            # In the order of all writers.
+            locked = list(leased.order_by("address").select_for_update(no_key=True))
+            Trader.objects.filter(pk__in=[trader.pk for trader in locked]).update(
+                lease_token=None, lease_until=None, unfinished_claims=F("unfinished_claims") - 1
+            )
 
 
 def retry_seconds(failures: int) -> int:

@@ -9,15 +9,16 @@ Amounts are USD, kept to 18 decimals; one beyond `LARGEST_USD`, which nobody ear
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
-from typing import Literal
+from typing import Literal, Protocol
 
 from traders import positions
-from traders.positions import ZERO, Change, Fill
+from traders.positions import ZERO, Change
 
-#: The exchange's rate for takers without discounts, on the notional; it writes no fees publicly.
+#: The exchange's rates without discounts, on the notional; it writes no fees publicly.
 TAKER_FEE = Decimal("0.00045")
+MAKER_FEE = Decimal("0.00015")
 LARGEST_USD = Decimal(10) ** 15
 #: For products of two columns of 38 digits and sums of them: nothing is cut.
 EXACT = Context(prec=120)
@@ -28,16 +29,16 @@ _STEP = Decimal("1E-18")
 class Episode:
     """An open position since it was flat; `opened_at_ms` is None if that was not watched.
 
-    `size` is signed. `gross_pnl` is what its reductions have realised so far, before fees, and
-    None once one of them had no known price.
+    `size` is signed. `entry_price` is None where nothing has told it. `realised_pnl` is what its
+    reductions have brought so far, before fees, and None once one of them had no known price.
     """
 
     coin: str
     size: Decimal
-    entry_price: Decimal
+    entry_price: Decimal | None
     opened_at_ms: int | None
     peak_size: Decimal
-    gross_pnl: Decimal | None = ZERO
+    realised_pnl: Decimal | None = ZERO
     fees: Decimal = ZERO
 
 
@@ -50,7 +51,7 @@ class RoundTrip:
     opened_at_ms: int | None
     closed_at_ms: int
     peak_size: Decimal
-    entry_price: Decimal
+    entry_price: Decimal | None
     gross_pnl: Decimal | None
     fees: Decimal
     funding: Decimal | None
@@ -59,6 +60,13 @@ class RoundTrip:
     def complete(self) -> bool:
         """Whether it was watched from its beginning: only then is its result all of it."""
         return self.opened_at_ms is not None
+
+    @property
+    def held_ms(self) -> int | None:
+        """How long it was held, None where its beginning is unknown; late trades take no time."""
+        if self.opened_at_ms is None:
+            return None
+        return max(0, self.closed_at_ms - self.opened_at_ms)
 
     @property
     def net_pnl(self) -> Decimal | None:
@@ -84,6 +92,20 @@ class Step:
     fee: Decimal
 
 
+class Sums(Protocol):
+    """The columns of a day that round trips add to."""
+
+    closed: int
+    completed: int
+    wins: int
+    losses: int
+    gross_profit: Decimal
+    gross_loss: Decimal
+    best_trip_pnl: Decimal | None
+    worst_trip_pnl: Decimal | None
+    held_ms: int
+
+
 def watched_late(position: positions.Position) -> Episode:
     """Return the episode of a position that was there before its trader was watched."""
     return Episode(position.coin, position.size, position.entry_price, None, abs(position.size))
@@ -100,33 +122,52 @@ def apply(
 ) -> Step:
     """Return what a change at `price` makes of the episode, which is None where it was flat.
 
-    `funding` is the whole episode's and belongs to a CLOSE. Raises ValueError for a change that
-    does not begin where the episode stands.
+    `fee_rate` is on the notional, by the roles in it; `funding` is the whole episode's and belongs
+    to a CLOSE. Raises ValueError for a change that does not begin where the episode stands.
     """
     size_before = episode.size if episode else ZERO
     if change.size_before != size_before or (episode and episode.coin != change.coin):
         raise ValueError(f"{change} does not follow on {episode}")
-    with localcontext(EXACT):
-        changed = abs(change.size_after - change.size_before)
-        volume = None if price is None else usd(changed * price)
-        if volume is None:
-            price = None
-        fee = ZERO if volume is None else usd(volume * fee_rate) or ZERO
-        if episode is None or abs(change.size_after) > abs(size_before):
-            grown = _grow(episode, change, price, at_ms)
-            return Step(_charged(grown, fee), None, ZERO, volume or ZERO, fee)
-        realised = None
-        if price is not None:
-            realised = usd((size_before - change.size_after) * (price - episode.entry_price))
-        reduced = replace(
-            _charged(episode, fee),
-            size=change.size_after,
-            gross_pnl=_sum(episode.gross_pnl, realised),
-        )
-        if change.size_after:
-            return Step(reduced, None, realised, volume or ZERO, fee)
-        round_trip = _end(reduced, size_before, at_ms, funding)
-        return Step(None, round_trip, realised, volume or ZERO, fee)
+    moved = EXACT.subtract(change.size_after, size_before)
+    volume = None if price is None else usd(EXACT.multiply(EXACT.abs(moved), price))
+    if volume is None:
+        price = None
+    fee = ZERO if volume is None else usd(EXACT.multiply(volume, fee_rate)) or ZERO
+    if episode is None or EXACT.abs(change.size_after) > EXACT.abs(size_before):
+        grown = _grow(episode, change, price, at_ms, fee)
+        return Step(grown, None, ZERO, volume or ZERO, fee)
+    realised = None
+    if price is not None and episode.entry_price is not None:
+        gained = EXACT.subtract(episode.entry_price, price)
+        realised = usd(EXACT.multiply(moved, gained))
+    reduced = Episode(
+        *(episode.coin, change.size_after, episode.entry_price, episode.opened_at_ms),
+        *(episode.peak_size, _sum(episode.realised_pnl, realised), EXACT.add(episode.fees, fee)),
+    )
+    if change.size_after:
+        return Step(reduced, None, realised, volume or ZERO, fee)
+    round_trip = _end(reduced, size_before, at_ms, funding)
+    return Step(None, round_trip, realised, volume or ZERO, fee)
+
+
+def add_round_trip(day: Sums, ended: RoundTrip) -> None:
+    """Count an episode on the day of its end; unknown or incomplete results are in no win rate."""
+    day.closed += 1
+    if not ended.complete:
+        return
+    day.completed += 1
+    day.held_ms += ended.held_ms or 0
+    net = ended.net_pnl
+    if net is None:
+        return
+    day.best_trip_pnl = net if day.best_trip_pnl is None else max(day.best_trip_pnl, net)
+    day.worst_trip_pnl = net if day.worst_trip_pnl is None else min(day.worst_trip_pnl, net)
+    if net > 0:
+        day.wins += 1
+        day.gross_profit += net
+    elif net < 0:
+        day.losses += 1
+        day.gross_loss -= net
 
 
 def usd(amount: Decimal | None) -> Decimal | None:
@@ -136,32 +177,30 @@ def usd(amount: Decimal | None) -> Decimal | None:
     return amount.quantize(_STEP, ROUND_HALF_EVEN, EXACT)
 
 
-def _grow(episode: Episode | None, change: Change, price: Decimal | None, at_ms: int) -> Episode:
+def _grow(
+    episode: Episode | None, change: Change, price: Decimal | None, at_ms: int, fee: Decimal
+) -> Episode:
     """Open the episode or add to it; without a price its result can never be known."""
-    size = change.size_after
+    size = EXACT.abs(change.size_after)
     if episode is None:
-        episode = Episode(change.coin, ZERO, ZERO, at_ms, ZERO)
+        entry = ZERO if price is None else price
+        realised = None if price is None else ZERO
+        return Episode(change.coin, change.size_after, entry, at_ms, size, realised, fee)
+    entry_price, realised_pnl = episode.entry_price, episode.realised_pnl
     if price is None:
-        return replace(
-            episode, size=size, peak_size=max(episode.peak_size, abs(size)), gross_pnl=None
+        realised_pnl = None
+    else:
+        entry_price = positions.average_entry(
+            episode.size, entry_price, EXACT.subtract(change.size_after, episode.size), price
         )
-    fill = Fill(change.coin, change.side, price, abs(size - episode.size))
-    before = positions.Position(change.coin, episode.size, episode.entry_price)
-    after, _ = positions.apply(before, fill)
-    return replace(
-        episode,
-        size=size,
-        entry_price=after.entry_price,
-        peak_size=max(episode.peak_size, abs(size)),
+    return Episode(
+        *(episode.coin, change.size_after, entry_price, episode.opened_at_ms),
+        *(max(episode.peak_size, size), realised_pnl, EXACT.add(episode.fees, fee)),
     )
 
 
-def _charged(episode: Episode, fee: Decimal) -> Episode:
-    return replace(episode, fees=episode.fees + fee)
-
-
-def _sum(gross: Decimal | None, realised: Decimal | None) -> Decimal | None:
-    return None if gross is None or realised is None else usd(gross + realised)
+def _sum(so_far: Decimal | None, realised: Decimal | None) -> Decimal | None:
+    return None if so_far is None or realised is None else usd(EXACT.add(so_far, realised))
 
 
 def _end(episode: Episode, last_size: Decimal, at_ms: int, funding: Decimal | None) -> RoundTrip:
@@ -172,7 +211,7 @@ def _end(episode: Episode, last_size: Decimal, at_ms: int, funding: Decimal | No
         at_ms,
         episode.peak_size,
         episode.entry_price,
-        episode.gross_pnl,
+        episode.realised_pnl,
         episode.fees,
         funding,
     )

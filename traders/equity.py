@@ -6,10 +6,11 @@ Definitions: docs/scoring.md. Amounts are USD, returns and shares are fractions.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Protocol
 
-from traders.episodes import EXACT
+from traders.episodes import EXACT, usd
 from traders.positions import ZERO, Change
 
 #: What trading does not explain, beyond the larger of both, was deposited or withdrawn.
@@ -31,32 +32,69 @@ class Held(Protocol):
     funding_since_open: Decimal | None
 
 
-def tracked_pnl(
-    before: Mapping[str, Held],
-    after: Mapping[str, Held],
-    priced: Iterable[tuple[Change, Decimal | None]],
-    fees: Decimal,
-) -> tuple[Decimal | None, Decimal]:
-    """Return what the positions by coin have earned between two snapshots, and the doubt in it.
+@dataclass(frozen=True, slots=True)
+class Profit:
+    """What positions have brought up to a snapshot: the open ones, and all that was reduced.
 
-    It is what they are worth more, less what was paid for the changes at these prices, for fees and
-    for funding; None where a price is unknown. A change without a price of its own happened
-    somewhere between the mark prices of both snapshots: their distance is its doubt.
+    `realised` is after fees; None: unknown.
     """
+
+    unrealised: Decimal | None
+    realised: Decimal | None
+
+
+def unrealised_pnl(held: Iterable[tuple[Held, Decimal]]) -> Decimal | None:
+    """Return what positions are worth above these entry prices, None if a mark is unknown."""
+    total = ZERO
     with localcontext(EXACT):
-        worth_before, worth_after = _worth(before.values()), _worth(after.values())
-        if worth_before is None or worth_after is None:
-            return None, ZERO
-        paid = doubt = ZERO
+        for position, entry_price in held:
+            if position.mark_price is None:
+                return None
+            total += position.size * (position.mark_price - entry_price)
+        return usd(total)
+
+
+def tracked_pnl(before: Profit, now: Profit, funding: Decimal = ZERO) -> Decimal | None:
+    """Return what the positions have earned between two snapshots, after the funding paid."""
+    if before.unrealised is None or before.realised is None:
+        return None
+    if now.unrealised is None or now.realised is None:
+        return None
+    with localcontext(EXACT):
+        return now.unrealised - before.unrealised + now.realised - before.realised - funding
+
+
+def funding_paid(before: Mapping[str, Held], after: Mapping[str, Held]) -> Decimal:
+    """Return what was paid for the positions that were held all along, as far as it is known."""
+    paid = ZERO
+    for coin in before.keys() & after.keys():
+        old, new = before[coin], after[coin]
+        if (
+            old.size * new.size > 0
+            and old.funding_since_open is not None
+            and new.funding_since_open is not None
+        ):
+            paid += new.funding_since_open - old.funding_since_open
+    return paid
+
+
+def price_doubt(
+    before: Mapping[str, Held], priced: Iterable[tuple[Change, Decimal | None]]
+) -> Decimal:
+    """Return by how much estimated prices may be wrong.
+
+    A change without a price of its own happened somewhere between the mark prices of both
+    snapshots: their distance is its doubt.
+    """
+    doubt = ZERO
+    with localcontext(EXACT):
         for change, price in priced:
-            if price is None:
-                return None, ZERO
-            size = change.size_after - change.size_before
-            paid += size * price
             held = before.get(change.coin)
-            if not change.price and held and held.mark_price is not None:
-                doubt += abs(size * (price - held.mark_price))
-        return worth_after - worth_before - paid - fees - _funding(before, after), doubt
+            if change.price or price is None or held is None or held.mark_price is None:
+                continue
+            size = change.size_after - change.size_before
+            doubt += abs(size * (price - held.mark_price))
+    return doubt
 
 
 def inferred_flow(
@@ -95,27 +133,3 @@ def chained(index: Decimal, earned: Decimal) -> Decimal:
     """Return the index after one more return, to 18 decimals; one at 0 was wiped out and stays."""
     with localcontext(EXACT):
         return min(index * (1 + earned), LARGEST_INDEX).quantize(_STEP, ROUND_HALF_EVEN)
-
-
-def _worth(positions: Iterable[Held]) -> Decimal | None:
-    """Return the signed sum at the mark prices, None if one is unknown."""
-    total = ZERO
-    for held in positions:
-        if held.mark_price is None:
-            return None
-        total += held.size * held.mark_price
-    return total
-
-
-def _funding(before: Mapping[str, Held], after: Mapping[str, Held]) -> Decimal:
-    """Return what was paid for the positions that were held all along, as far as it is known."""
-    paid = ZERO
-    for coin in before.keys() & after.keys():
-        old, new = before[coin], after[coin]
-        if (
-            old.size * new.size > 0
-            and old.funding_since_open is not None
-            and new.funding_since_open is not None
-        ):
-            paid += new.funding_since_open - old.funding_since_open
-    return paid

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 from django.db import connection, transaction
 
 from hlcopy import broadcast
@@ -57,7 +57,8 @@ def append(events: Sequence[NewEvent]) -> int | None:
         head, created_at, no_room = cursor.fetchone()
         if no_room:
             partitions.make_room(partitions.EVENTS, head - len(events) + 1, head)
-        with cursor.copy(APPEND) as copy:
+        # Django gives the driver's errors their own classes everywhere but here.
+        with connection.wrap_database_errors, cursor.copy(APPEND) as copy:
             for number, event in enumerate(events, head - len(events) + 1):
                 change = event.change
                 copy.write_row(
@@ -76,7 +77,7 @@ def append(events: Sequence[NewEvent]) -> int | None:
                         event.stale,
                         event.replayed,
                         event.exchange_time_ms,
-                        json.dumps(event.details),
+                        msgspec.json.encode(event.details).decode(),
                     )
                 )
     transaction.on_commit(lambda: broadcast.wake(head))

@@ -52,7 +52,7 @@ class Fetching:
 
     async def refresh(self, dexes: Iterable[str]) -> None:
         """Bring the dexes' lists of coins up to date where they are older than ten minutes."""
-        with self._stoppable():
+        with self.stoppable():
             for dex in await sync_to_async(coins.due_dexes)(dexes):
                 await self._list(dex)
             self.size_decimals = await sync_to_async(coins.size_decimals)()
@@ -60,7 +60,7 @@ class Fetching:
     async def states(self, address: str, dexes: Iterable[str]) -> dict[str, AccountState]:
         """Return an account's state on each dex; a list that lacks one of its coins is renewed."""
         states: dict[str, AccountState] = {}
-        with self._stoppable():
+        with self.stoppable():
             async with self._slots:
                 for dex in dexes:
                     with self._paid(STATE_WEIGHT):
@@ -72,7 +72,7 @@ class Fetching:
 
     async def pause_until(self, monotonic_seconds: float) -> None:
         """Wait for a time of the monotonic clock."""
-        with self._stoppable():
+        with self.stoppable():
             await asyncio.sleep(max(0.0, monotonic_seconds - time.monotonic()))
 
     async def _list(self, dex: str) -> None:
@@ -102,7 +102,7 @@ class Fetching:
         self.weight_used += weight
 
     @contextmanager
-    def _stoppable(self) -> Iterator[None]:
+    def stoppable(self) -> Iterator[None]:
         """Let `stop` cancel the present task within this block."""
         task = asyncio.current_task()
         if self.stopped or task is None:

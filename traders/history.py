@@ -1,7 +1,7 @@
-"""What traders have achieved: their open and closed episodes, and their days.
+"""What traders have achieved: their closed episodes, and their days.
 
 An episode is what happens to one coin from flat to flat; a flip ends one and begins the next.
-Amounts are USD. Which are estimated, and how: `traders.statistics`.
+The open ones are their positions' rows. Amounts are USD; which are estimated: docs/scoring.md.
 """
 
 from __future__ import annotations
@@ -12,34 +12,6 @@ from django.db import models
 from django.db.models import F
 
 from traders.columns import amount
-
-
-class OpenEpisode(models.Model):
-    """An episode that has not ended yet, written at each change of its position.
-
-    A position that was there before its trader was watched has no row until it first changes.
-    Whoever writes one holds the trader's ledger row.
-    """
-
-    trader = models.ForeignKey("traders.Trader", on_delete=models.CASCADE, db_index=False)
-    coin = models.CharField(max_length=32)
-    size = amount()  # signed, that of the position
-    entry_price = amount()  # average of what was opened and added, as it was valued
-    opened_at_ms = models.BigIntegerField(null=True)  # null: before the trader was watched
-    peak_size = amount()  # the largest absolute size
-    gross_pnl = amount(null=True)  # of what was reduced so far; null once a price is unknown
-    fees = amount()
-
-    class Meta:
-        """One for each trader and coin."""
-
-        constraints = [
-            models.UniqueConstraint(fields=["trader", "coin"], name="one_open_episode_per_coin")
-        ]
-
-    def __str__(self) -> str:
-        """Return the trader's number and the coin."""
-        return f"trader {self.trader_id} {self.coin}"
 
 
 class RoundTrip(models.Model):
@@ -61,7 +33,7 @@ class RoundTrip(models.Model):
     opened_at_ms = models.BigIntegerField(null=True)
     closed_at_ms = models.BigIntegerField()
     peak_size = amount()
-    entry_price = amount()
+    entry_price = amount(null=True)  # null where nothing told it
     gross_pnl = amount(null=True)  # null where nothing tells at which price it was reduced
     fees = amount()
     funding = amount(null=True)  # above zero: earned; null where no snapshot told it
@@ -93,13 +65,26 @@ class TraderDay(models.Model):
     )
     day = models.DateField()
     volume_usd = amount(default=Decimal(0))
+    # What the feed has shown: both sides of every trade, positions known or not.
+    fills = models.IntegerField(default=0)
+    taker_volume_usd = amount(default=Decimal(0))
+    # Of fills while the position was unknown, so that nothing tells what they have earned.
+    unknown_volume_usd = amount(default=Decimal(0))
+    wash_volume_usd = amount(default=Decimal(0))  # the trader on both sides; in no other column
     events = models.IntegerField(default=0)
+    # Of the events and the volume, what snapshots alone have shown: all of it is estimated.
+    estimated_events = models.IntegerField(default=0, db_default=0)
+    estimated_volume_usd = amount(default=Decimal(0), db_default=Decimal(0))
     closed = models.IntegerField(default=0)  # round trips of every kind
+    completed = models.IntegerField(default=0, db_default=0)  # of them, the complete ones
     # Of complete round trips with a known net PnL: above zero, below zero (0 is in neither).
     wins = models.IntegerField(default=0)
     losses = models.IntegerField(default=0)
     gross_profit = amount(default=Decimal(0))  # sum of the wins' net PnL
     gross_loss = amount(default=Decimal(0))  # sum of the losses' net PnL, without its sign
+    best_trip_pnl = amount(null=True)  # the largest net PnL of a complete round trip
+    worst_trip_pnl = amount(null=True)
+    held_ms = models.BigIntegerField(default=0)  # sum over complete round trips, open to close
     realised_gross = amount(default=Decimal(0))  # of every reduction, before fees and funding
     fees = amount(default=Decimal(0))
     equity_open = amount(null=True)

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
 from traders.columns import amount
-from traders.feed import FeedSocket
-from traders.history import OpenEpisode, RoundTrip, TraderDay
+from traders.feed import FeedCursor, FeedDay, FeedGap, FeedSocket, ImportedFile
+from traders.history import RoundTrip, TraderDay
+from traders.standing import Correction, Ledger, WaitingFill
 
 __all__ = [
     "AccountSnapshot",
     "Coin",
+    "Correction",
     "EventHead",
+    "FeedCursor",
+    "FeedDay",
+    "FeedGap",
     "FeedSocket",
+    "Healing",
+    "ImportedFile",
     "Ledger",
-    "OpenEpisode",
     "Position",
     "PositionEvent",
     "RoundTrip",
     "Trader",
     "TraderDay",
+    "WaitingFill",
 ]
 
 ADDRESS = r"^0x[0-9a-f]{40}$"
@@ -49,6 +57,14 @@ class Coin(models.Model):
         return self.name
 
 
+class Healing(models.TextChoices):
+    """Why a trader is looked at before its turn."""
+
+    GAP = "gap", "held a coin whose trades were missed"
+    BASE = "base", "a position is not known yet"
+    DOUBT = "doubt", "a difference needs its second look"
+
+
 class Trader(models.Model):
     """An account that was seen in the trade feed (a master, a sub-account or a vault)."""
 
@@ -65,6 +81,8 @@ class Trader(models.Model):
     failures = models.PositiveSmallIntegerField(default=0)
     # Set: out of the rotation and due then, for another try or for the second look at an account.
     retry_at = models.DateTimeField(null=True, blank=True)
+    # Why it stands in the healing queue, with its time in `retry_at`; empty: it does not.
+    healing = models.CharField(max_length=8, blank=True, default="", db_default="", choices=Healing)
     last_error = models.CharField(max_length=200, blank=True, default="")
     quarantined_at = models.DateTimeField(null=True, blank=True)
 
@@ -101,6 +119,7 @@ class Trader(models.Model):
             ),
             # The admin's filters: few rows, which else were looked for among all.
             models.Index("id", name="trader_failing", condition=Q(failures__gt=0)),
+            models.Index("id", name="trader_healing", condition=~Q(healing="")),
             models.Index(
                 "id", name="trader_quarantined", condition=Q(quarantined_at__isnull=False)
             ),
@@ -111,45 +130,22 @@ class Trader(models.Model):
         return self.address
 
 
-class Ledger(models.Model):
-    """What is known of a trader's positions; whoever changes them holds this row's lock."""
-
-    trader = models.OneToOneField(Trader, on_delete=models.CASCADE, primary_key=True)
-    # dex -> state time in milliseconds of the newest snapshot that was applied (the floor).
-    floors = models.JSONField(default=dict)
-    # dex -> state time of a snapshot without any position, which a second one must confirm.
-    emptied = models.JSONField(default=dict, blank=True)
-    # The main dex's account value at its floor, null where unknown, and the index of its returns.
-    account_value = amount(null=True)
-    nav = amount(null=True)
-
-    class Meta:
-        """Largest accounts."""
-
-        indexes = [
-            # /api/v1/traders?ordering=account_value.
-            models.Index(
-                "account_value",
-                "trader",
-                name="ledger_account_value",
-                condition=Q(account_value__isnull=False),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        """Return the trader's number."""
-        return f"ledger of trader {self.pk}"
-
-
 class Position(models.Model):
-    """What a trader holds of one coin; a closed position has no row."""
+    """What a trader holds of one coin, since it was last flat; a closed position has no row."""
 
-    trader = models.ForeignKey(Trader, on_delete=models.CASCADE, related_name="positions")
+    trader = models.ForeignKey(
+        Trader, on_delete=models.CASCADE, related_name="positions", db_index=False
+    )
     dex = models.CharField(max_length=16, blank=True, default="")
     coin = models.CharField(max_length=32)
     size = amount()  # signed: above zero long, below zero short
-    entry_price = amount()
-    # Only a snapshot knows the following; they are as old as `as_of_ms`.
+    entry_price = amount(null=True)  # null: only a node's fill has told the size
+    # The episode, from flat to now: `traders.episodes`.
+    opened_at_ms = models.BigIntegerField(null=True)  # null: before the trader was watched
+    peak_size = amount(null=True)  # the largest absolute size
+    realised_pnl = amount(null=True)  # of what was reduced; null once a price is unknown
+    fees = amount(default=Decimal(0))
+    # Only a snapshot knows the following; they are as old as `as_of_ms`, null before the first.
     notional = amount(null=True)
     unrealised_pnl = amount(null=True)
     leverage = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -158,7 +154,7 @@ class Position(models.Model):
     liquidation_price = amount(null=True)
     mark_price = amount(null=True)
     funding_since_open = amount(null=True)  # above zero: the trader has paid it
-    as_of_ms = models.BigIntegerField()
+    as_of_ms = models.BigIntegerField(null=True)
 
     class Meta:
         """One net position for each trader and coin, never of size zero."""

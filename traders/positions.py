@@ -4,7 +4,8 @@ Average-entry rule (the exchange's documentation, "Entry price and PnL"): a fill
 makes the entry price the size-weighted average; one that reduces leaves it; one that crosses zero
 closes the position and opens the rest at the fill's price.
 
-Sizes are signed (above zero long) and exact; entry prices are averages, kept to 18 decimals.
+Sizes are signed (above zero long) and exact; entry prices are averages, kept to 18 decimals. One
+that is unknown (a node's fill tells a size alone) stays so until the position is flat or flipped.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ BELIEVED_BEYOND_MARKS = Decimal("0.05")
 class Position:
     """A trader's net holding of one coin; size 0 is flat, and then the entry price is 0 too.
 
-    `mark_price` is the exchange's valuation where a snapshot told it; nothing follows from it.
+    `entry_price` is None where nothing has told it. `mark_price` is the exchange's valuation where
+    a snapshot told it; nothing follows from it.
     """
 
     coin: str
     size: Decimal = ZERO
-    entry_price: Decimal = ZERO
+    entry_price: Decimal | None = ZERO
     mark_price: Decimal | None = None
 
 
@@ -74,8 +76,14 @@ def apply(position: Position, fill: Fill) -> tuple[Position, tuple[Change, ...]]
         raise ValueError(f"{fill} cannot be applied to {position}")
     size = _EXACT.add(position.size, fill.signed_size)
     after = Position(position.coin, size, _entry_price(position, size, fill))
-    steps = _steps(position.size, size)
-    return after, tuple(_change(after.coin, step, fill.price) for step in steps)
+    return after, changes(position.coin, position.size, size, fill.price)
+
+
+def changes(
+    coin: str, size_before: Decimal, size_after: Decimal, price: Decimal | None
+) -> tuple[Change, ...]:
+    """Return what leads from one size to another at a price: none, one, or two through zero."""
+    return tuple(_change(coin, step, price) for step in _steps(size_before, size_after))
 
 
 def diff(before: Mapping[str, Position], after: Mapping[str, Position]) -> tuple[Change, ...]:
@@ -86,17 +94,17 @@ def diff(before: Mapping[str, Position], after: Mapping[str, Position]) -> tuple
     what was added, unless the result shows that more than adding has happened: one that lies far
     from the mark prices of both states was never traded at.
     """
-    changes: list[Change] = []
+    found: list[Change] = []
     for coin in sorted(before.keys() | after.keys()):
         old, new = before.get(coin, Position(coin)), after.get(coin, Position(coin))
-        changes += (
+        found += (
             _change(coin, step, _implied_price(old, new, step))
             for step in _steps(old.size, new.size)
         )
-    return tuple(changes)
+    return tuple(found)
 
 
-def _entry_price(before: Position, size: Decimal, fill: Fill) -> Decimal:
+def _entry_price(before: Position, size: Decimal, fill: Fill) -> Decimal | None:
     """Return the entry price after the fill has made the size what it is."""
     if size == 0:
         return ZERO
@@ -104,11 +112,17 @@ def _entry_price(before: Position, size: Decimal, fill: Fill) -> Decimal:
         return fill.price
     if abs(size) < abs(before.size):
         return before.entry_price
-    paid = _EXACT.add(
-        _EXACT.multiply(before.size, before.entry_price),
-        _EXACT.multiply(fill.signed_size, fill.price),
-    )
-    return _price(paid, size)
+    return average_entry(before.size, before.entry_price, fill.signed_size, fill.price)
+
+
+def average_entry(
+    size: Decimal, entry_price: Decimal | None, added: Decimal, price: Decimal
+) -> Decimal | None:
+    """Return the entry price after adding in the same direction, None where it was not known."""
+    if entry_price is None:
+        return None
+    paid = _EXACT.add(_EXACT.multiply(size, entry_price), _EXACT.multiply(added, price))
+    return _price(paid, _EXACT.add(size, added))
 
 
 def _implied_price(old: Position, new: Position, step: tuple[Decimal, Decimal]) -> Decimal | None:
@@ -117,6 +131,8 @@ def _implied_price(old: Position, new: Position, step: tuple[Decimal, Decimal]) 
     if size_before == 0:
         return new.entry_price
     if abs(size_after) <= abs(size_before):
+        return None
+    if old.entry_price is None or new.entry_price is None:
         return None
     paid = _EXACT.subtract(
         _EXACT.multiply(new.size, new.entry_price), _EXACT.multiply(old.size, old.entry_price)
@@ -128,9 +144,14 @@ def _implied_price(old: Position, new: Position, step: tuple[Decimal, Decimal]) 
     return price if price > 0 and lowest <= price <= highest else None
 
 
+def rounded_price(price: Decimal) -> Decimal:
+    """Return a price to 18 decimals, as the book keeps it."""
+    return price.quantize(_PRICE_STEP, ROUND_HALF_EVEN, _EXACT)
+
+
 def _price(paid: Decimal, size: Decimal) -> Decimal:
-    """Return the average price to 18 decimals."""
-    return _EXACT.divide(paid, size).quantize(_PRICE_STEP, ROUND_HALF_EVEN, _EXACT)
+    """Return the average price."""
+    return rounded_price(_EXACT.divide(paid, size))
 
 
 def _steps(before: Decimal, after: Decimal) -> tuple[tuple[Decimal, Decimal], ...]:

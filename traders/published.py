@@ -24,6 +24,7 @@ COLUMNS = (
     "price",
     "source",
     "stale",
+    "replayed",
     "exchange_time_ms",
     "details",
 )
@@ -46,7 +47,8 @@ class PublishedEvent(Struct, frozen=True):
     price: str | None
     notional: str | None  # of what changed hands, in the quote currency; null without a price
     source: str
-    stale: bool
+    stale: bool  # trades of the coin may have been missed before this one
+    replayed: bool  # old news: the trade was made long before it came
     exchange_time_ms: int
     details: dict[str, Any]
 
@@ -66,6 +68,7 @@ def publish(row: tuple[Any, ...]) -> PublishedEvent:
         price,
         source,
         stale,
+        replayed,
         exchange_time_ms,
         details,
     ) = row
@@ -83,6 +86,7 @@ def publish(row: tuple[Any, ...]) -> PublishedEvent:
         notional=None if price is None else plain(changed_notional(before, after, price)),
         source=source,
         stale=stale,
+        replayed=replayed,
         exchange_time_ms=exchange_time_ms,
         details=details,
     )

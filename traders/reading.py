@@ -14,7 +14,7 @@ from django.db.models import Exists, Max, Min, OuterRef, QuerySet
 from psycopg.errors import QueryCanceled
 
 from hlcopy.clock import from_ms, to_ms
-from traders.models import AccountSnapshot, Ledger, Position, PositionEvent, Trader
+from traders.models import AccountSnapshot, Position, PositionEvent, Trader
 
 # Below this many rows they are counted, above it PostgreSQL's own estimate is near enough.
 COUNT_EXACTLY = 10_000
@@ -106,7 +106,8 @@ def traders(query: dict[str, Any]) -> QuerySet[Trader, int]:
         case "true":
             found = found.filter(Exists(held))
         case "false":  # known to hold none: it was looked at
-            found = found.filter(~Exists(held), ledger__isnull=False).exclude(ledger__floors={})
+            found = found.filter(~Exists(held), ledger__isnull=False, ledger__doubts={})
+            found = found.exclude(ledger__floors={})
     return found.values_list("id", flat=True)
 
 
@@ -171,13 +172,3 @@ def oldest_event(head: int) -> int:
     """Return the number of the first event that is kept, head + 1 where there is none."""
     first: int | None = PositionEvent.objects.aggregate(first=Min("id"))["first"]
     return head + 1 if first is None else first
-
-
-def complete_as_of(trader: Trader) -> datetime | None:
-    """Return up to when the list of a trader's positions is whole; None without a base.
-
-    Without a feed that is the oldest floor of the dexes on which the trader was seen.
-    """
-    floors = Ledger.objects.filter(pk=trader.pk).values_list("floors", flat=True).first() or {}
-    known = [floors[dex] for dex in trader.dexes if dex in floors]
-    return from_ms(min(known)) if known and len(known) == len(trader.dexes) else None

@@ -1,47 +1,50 @@
-"""The one door through which positions and events are written.
+"""Snapshots of accounts become positions and events here, as fills do in `traders.ingest`.
 
-A snapshot of an account is one `clearinghouseState` reply of one dex, with the exchange's own time.
+A snapshot is one `clearinghouseState` reply of one dex, with the exchange's own time.
 
 1. The trader's ledger row is locked: whoever changes a trader's positions holds it.
 2. A snapshot at or below the floor, the time of the newest applied one, is stored, not applied.
-3. The first one is the baseline: positions, no events. A later one makes an event of each
-   difference and becomes the floor.
-4. One that drops every position at once waits for a second look, at least 5 s of exchange time
-   later, which must drop them too: such replies are known to come for accounts that hold plenty.
-5. Numbers of events come last, because every other writer waits for them.
+3. The first one is the baseline: positions, no events. A later one is held against what is known,
+   coin by coin (`traders.reconciling`), and becomes the floor.
+4. One of the five seconds after a gap is stored, not applied: it may show the account as it was in
+   the gap.
+5. One that shows nothing where there should be something waits for a second look, at least 5 s of
+   exchange time later, a minute where it shows no money either: such replies are known to come for
+   accounts that hold plenty.
+6. Numbers of events come last, because every other writer waits for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Context, Decimal
-from enum import Enum, auto
 
-from django.db import connection, transaction
-
-from exchange.numbers import quantise
-from exchange.replies import AccountState, PositionState
-from traders import eventlog, positions
-from traders.episodes import usd
+from exchange.replies import AccountState
+from traders import bulk, eventlog
+from traders.claims import SECOND_LOOK_SECONDS
+from traders.doubts import BEFORE_MS
 from traders.eventlog import NewEvent
-from traders.models import AccountSnapshot, Ledger, Position, PositionEvent
-from traders.positions import Change
-from traders.statistics import Statistics, mark_price
+from traders.knowledge import dex_of
+from traders.models import (
+    AccountSnapshot,
+    Correction,
+    Healing,
+    Ledger,
+    Position,
+    PositionEvent,
+    WaitingFill,
+)
+from traders.reconciling import Reconciling, Settled
+from traders.since import Since
+from traders.since import read as read_since
+from traders.snapshots import known_value, on_grid, position_row
+from traders.statistics import EPISODE, Statistics, episode_of, keep_episode
+from traders.verdicts import Verdict, judge
+from traders.writing import writing
 
-SECOND_LOOK_MS = 5_000
-#: A float has 15 decimal digits that can be trusted; sizes on the wire have at most 8 decimals.
-TRUSTED_DIGITS = Context(prec=15, rounding=ROUND_HALF_EVEN)
-MOST_SIZE_DECIMALS = 8
-# A writer that is frozen holds its locks no longer than this. PostgreSQL 17 brought the last one.
-LIMIT_TRANSACTION = """
-SELECT set_config('lock_timeout', '3s', true),
-    set_config('idle_in_transaction_session_timeout', '3s', true),
-    CASE WHEN current_setting('server_version_num')::int >= 170000
-        THEN set_config('transaction_timeout', '10s', true) END
-"""
+#: A bare reply is looked at so often until it is believed.
+BARE_LOOK_SECONDS = 20
 REFRESHED = [
     "dex",
     "size",
@@ -55,18 +58,15 @@ REFRESHED = [
     "mark_price",
     "funding_since_open",
     "as_of_ms",
+    *EPISODE,
+]
+#: The columns of the ledger that a snapshot may change.
+WRITTEN = [
+    *("floors", "bases", "doubts", "emptied"),
+    *("account_value", "nav", "unrealised_pnl", "realised_pnl"),
 ]
 #: What of a position before a snapshot says what has happened, and what it has earned.
-READ = ["coin", "size", "entry_price", "mark_price", "funding_since_open"]
-
-
-class Verdict(Enum):
-    """What is done with a snapshot."""
-
-    OLD = auto()
-    BASELINE = auto()
-    WAITS = auto()
-    APPLIED = auto()
+READ = ["coin", "size", "entry_price", "mark_price", "funding_since_open", *EPISODE]
 
 
 @dataclass(slots=True)
@@ -76,16 +76,10 @@ class Recorded:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     events: int = 0
     head: int | None = None
-    look_again: bool = False
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Open a transaction that cannot hold its locks for long, or join the one that is open."""
-    with transaction.atomic(savepoint=False):
-        with connection.cursor() as cursor:
-            cursor.execute(LIMIT_TRANSACTION)
-        yield
+    corrections: list[Correction] = field(default_factory=list)
+    #: Why the trader needs another look soon, and when.
+    look_again: Healing | None = None
+    look_after_seconds: int = SECOND_LOOK_SECONDS
 
 
 def record_snapshots(
@@ -95,153 +89,155 @@ def record_snapshots(
     *,
     size_decimals: Mapping[str, int],
     fetched_at: datetime,
+    followed: Collection[str] | None = (),
 ) -> Recorded:
     """Write one trader's snapshots by dex, in one transaction, and what follows from them.
 
-    `size_decimals` has each coin's szDecimals. Raises django.db.Error with nothing written.
+    `size_decimals` has each coin's szDecimals. `followed`: the coins that the feed carries and has
+    brought up to two seconds behind the snapshots; None: it has not come so far, so there is no
+    verdict. Raises django.db.Error with nothing written.
     """
     recorded = Recorded()
     events: list[NewEvent] = []
     with writing():
         ledger = _locked_ledger(trader_id)
         statistics = Statistics(trader_id, ledger)
+        books = {dex: _Book(trader_id, dex, state, size_decimals) for dex, state in states.items()}
+        held = {coin for book in books.values() for coin in book}
+        since = read_since(
+            *(trader_id, states, held | ledger.doubts.keys() | set(followed or ())),
+            since_ms=min(state.time_ms for state in states.values()) - BEFORE_MS,
+        )
         for dex, state in sorted(states.items()):
-            book = _Book(trader_id, dex, state, size_decimals)
+            book = books[dex]
+            is_doubtful = book.is_doubtful(state, ledger, since, followed or ())
+            if not is_doubtful:
+                ledger.emptied.pop(dex, None)
             verdict = judge(
                 state.time_ms,
                 floor_ms=ledger.floors.get(dex),
                 emptied_ms=ledger.emptied.get(dex),
-                dropped=bool(book.before) and not book.after,
+                is_doubtful=is_doubtful,
+                is_bare=state.account_value == 0,
             )
+            if followed is None or not since.is_whole:
+                verdict = Verdict.UNJUDGED
+            elif since.had_gap(dex, followed, after_ms=state.time_ms - BEFORE_MS):
+                verdict, recorded.look_again = Verdict.UNJUDGED, Healing.GAP
             recorded.verdicts[dex] = verdict
-            value = known_value(state)
             if verdict in {Verdict.APPLIED, Verdict.BASELINE}:
-                changes = book.changes() if verdict is Verdict.APPLIED else ()
-                details = statistics.add(
-                    *(dex, book.before, book.after, changes),
-                    time_ms=state.time_ms,
-                    account_value=value,
-                )
-                source = PositionEvent.Source.SNAPSHOT
-                events += (
-                    NewEvent(trader_id, address, change, source, state.time_ms, details=told)
-                    for change, told in zip(changes, details, strict=True)
-                )
-                book.write()
-                ledger.floors[dex] = state.time_ms
+                settled = book.settle(ledger, since, followed or ())
+                events += _take(settled, state, statistics, trader_id, address)
                 ledger.emptied.pop(dex, None)
+                recorded.corrections += settled.corrections
+                recorded.look_again = settled.look_again or recorded.look_again
             elif verdict is Verdict.WAITS:
                 ledger.emptied.setdefault(dex, state.time_ms)
-            _store(trader_id, dex, state, value=value, fetched_at=fetched_at, verdict=verdict)
+                if state.account_value == 0:
+                    recorded.look_after_seconds = BARE_LOOK_SECONDS
+            _store(trader_id, dex, state, fetched_at=fetched_at, verdict=verdict)
         statistics.write()
-        ledger.save(update_fields=["floors", "emptied", "account_value", "nav"])
-        recorded.look_again = any(dex in ledger.emptied for dex in states)
+        ledger.save(update_fields=WRITTEN)
+        if any(dex in ledger.emptied for dex in states):
+            recorded.look_again = Healing.DOUBT
         recorded.events = len(events)
         recorded.head = eventlog.append(events)
     return recorded
 
 
-def judge(time_ms: int, *, floor_ms: int | None, emptied_ms: int | None, dropped: bool) -> Verdict:
-    """Decide about a snapshot of exchange time `time_ms` (pure).
-
-    `dropped`: the trader held something on that dex and the snapshot has nothing; `emptied_ms` is
-    the time of an earlier such snapshot that still waits to be confirmed.
-    """
-    if floor_ms is None:
-        return Verdict.BASELINE
-    if time_ms <= floor_ms:
-        return Verdict.OLD
-    if dropped and (emptied_ms is None or time_ms < emptied_ms + SECOND_LOOK_MS):
-        return Verdict.WAITS
-    return Verdict.APPLIED
-
-
-def on_grid(size: Decimal, coin: str, size_decimals: Mapping[str, int]) -> Decimal:
-    """Return a snapshot's size without the exchange's float noise (pure).
-
-    A coin that is not listed yet is rounded to what a float is good for, which the coin's own
-    grid does not change later on.
-    """
-    if coin in size_decimals:
-        return quantise(size, size_decimals[coin])
-    return quantise(TRUSTED_DIGITS.plus(size), MOST_SIZE_DECIMALS)
-
-
-def known_value(state: AccountState) -> Decimal | None:
-    """Return the account's value, None where this reply cannot tell it (pure).
-
-    A unified account keeps its money on the spot side and shows 0 or little here. `userAbstraction`
-    would say so for 20 weight; the reply itself says enough. Without positions 0 may be all there
-    is, or all that is seen: unknown. With positions a value below their maintenance margin (half
-    the initial margin at the coin's maximal leverage) would have been liquidated: the money that
-    holds them is elsewhere.
-    """
-    maintenance = sum(
-        (
-            abs(position.notional) / (2 * max(position.max_leverage, 1))
-            for position in state.positions
-        ),
-        Decimal(0),
+def _take(
+    settled: Settled, state: AccountState, statistics: Statistics, trader_id: int, address: str
+) -> Iterator[NewEvent]:
+    """Write what one dex's snapshot comes to; yield the events, which the caller numbers."""
+    bulk.add_to_days(settled.history.days)
+    bulk.add_round_trips(settled.history.round_trips, estimated=False)
+    if settled.solved:
+        WaitingFill.objects.filter(trader_id=trader_id, coin__in=settled.solved).delete()
+    if settled.dex:
+        statistics.leave_out(settled.history)
+    details = statistics.add(
+        *(settled.dex, settled.before, settled.told, settled.changes),
+        time_ms=state.time_ms,
+        account_value=known_value(state),
+        later_pnl=settled.later_pnl,
+        is_whole=settled.look_again is None,
     )
-    known = state.account_value > 0 and state.account_value >= maintenance
-    return state.account_value if known else None
+    _keep_episodes(settled)
+    gone = [coin for coin, row in settled.rows.items() if row is None and coin in settled.before]
+    if gone:
+        Position.objects.filter(trader_id=trader_id, coin__in=gone).delete()
+    Position.objects.bulk_create(
+        [row for row in settled.rows.values() if row is not None],
+        update_conflicts=True,
+        unique_fields=["trader", "coin"],
+        update_fields=REFRESHED,
+    )
+    Correction.objects.bulk_create(settled.corrections)
+    for change, told in zip(settled.changes, details, strict=True):
+        source = PositionEvent.Source.SNAPSHOT
+        yield NewEvent(trader_id, address, change, source, state.time_ms, details=told)
+
+
+def _keep_episodes(settled: Settled) -> None:
+    """Give the rows what the changes have made of their episodes; a correction's began unseen."""
+    for coin in {change.coin for change in settled.changes} & settled.told.keys():
+        row = settled.rows[coin]
+        if row is not None:
+            keep_episode(row, episode_of(settled.told[coin]))
+    for correction in settled.corrections:
+        row = settled.rows[correction.coin]
+        if row is not None:
+            row.opened_at_ms = None
 
 
 class _Book:
-    """What a trader held on one dex before a snapshot and holds after it; flat coins are absent."""
+    """What a trader held on one dex before a snapshot, and what that tells; never flat coins."""
 
     def __init__(
         self, trader_id: int, dex: str, state: AccountState, size_decimals: Mapping[str, int]
     ) -> None:
-        rows = [
-            _row(trader_id, dex, held, size, state.time_ms)
-            for held in state.positions
-            if (size := on_grid(held.signed_size, held.coin, size_decimals))
-        ]
-        self._of_dex = Position.objects.filter(trader_id=trader_id, dex=dex)
-        self.before = {row.coin: row for row in self._of_dex.only(*READ)}
-        self.after = {row.coin: row for row in rows}
+        self._dex = dex
+        self._time_ms = state.time_ms
+        held = Position.objects.filter(trader_id=trader_id, dex=dex)
+        self._before = {row.coin: row for row in held.only(*READ)}
+        self._told = {
+            position.coin: position_row(trader_id, dex, position, size, state.time_ms)
+            for position in state.positions
+            if (size := on_grid(position.signed_size, position.coin, size_decimals))
+        }
 
-    def changes(self) -> tuple[Change, ...]:
-        """Return what leads from the state before to the state after."""
-        return positions.diff(_sizes(self.before), _sizes(self.after))
+    def __iter__(self) -> Iterator[str]:
+        """Yield every coin that was held or is told."""
+        return iter(self._before.keys() | self._told.keys())
 
-    def write(self) -> None:
-        """Bring the rows to the state after."""
-        if gone := self.before.keys() - self.after.keys():
-            self._of_dex.filter(coin__in=gone).delete()
-        Position.objects.bulk_create(
-            self.after.values(),
-            update_conflicts=True,
-            unique_fields=["trader", "coin"],
-            update_fields=REFRESHED,
+    def is_doubtful(
+        self, state: AccountState, ledger: Ledger, since: Since, followed: Collection[str]
+    ) -> bool:
+        """Return whether the snapshot shows nothing where there should be something.
+
+        Such replies are known to come for accounts that hold plenty: money and positions do not
+        go together unseen. One that lacks positions alone contradicts the feed as any other does.
+        """
+        if self._told:
+            return False
+        needs_base = self._dex not in ledger.floors or any(
+            dex_of(coin) == self._dex for coin in (*since.waiting, *ledger.doubts)
         )
+        floor_ms = ledger.floors.get(self._dex, 0)
+        lost_money = not self._dex and ledger.account_value is not None
+        needs_base |= lost_money and since.had_gap(self._dex, followed, after_ms=floor_ms - 1)
+        is_vanished = any(coin not in followed for coin in self._before)
+        return is_vanished or (state.account_value == 0 and (needs_base or bool(self._before)))
 
-
-def _sizes(rows: Mapping[str, Position]) -> dict[str, positions.Position]:
-    return {
-        coin: positions.Position(coin, row.size, row.entry_price, row.mark_price)
-        for coin, row in rows.items()
-    }
-
-
-def _row(trader_id: int, dex: str, held: PositionState, size: Decimal, time_ms: int) -> Position:
-    return Position(
-        trader_id=trader_id,
-        dex=dex,
-        coin=held.coin,
-        size=size,
-        entry_price=held.entry_price,
-        notional=held.notional,
-        unrealised_pnl=held.unrealised_pnl,
-        leverage=held.leverage,
-        leverage_type=held.leverage_type[:16],
-        margin_used=held.margin_used,
-        liquidation_price=held.liquidation_price,
-        mark_price=mark_price(held),
-        funding_since_open=usd(held.funding_since_open),
-        as_of_ms=time_ms,
-    )
+    def settle(self, ledger: Ledger, since: Since, followed: Collection[str]) -> Settled:
+        """Return what the snapshot comes to."""
+        return Reconciling(
+            *(ledger, self._dex, self._time_ms),
+            before=self._before,
+            told=self._told,
+            followed=followed,
+            since=since,
+        ).settle()
 
 
 def _locked_ledger(trader_id: int) -> Ledger:
@@ -259,11 +255,11 @@ def _store(
     dex: str,
     state: AccountState,
     *,
-    value: Decimal | None,
     fetched_at: datetime,
     verdict: Verdict,
 ) -> None:
     """Keep the snapshot itself: the account's history of equity."""
+    value = known_value(state)
     AccountSnapshot.objects.create(
         trader_id=trader_id,
         dex=dex,

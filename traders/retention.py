@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from django.db import Error, connection, transaction
 
 from traders import partitions
+from traders.days import SUMS
 from traders.drawdown import FALL, LATER
 from traders.partitions import EVENTS, LOCK_TIMEOUT, SNAPSHOTS
 
@@ -29,20 +30,17 @@ SELECT trader_id FROM traders_traderday
 # Into the newest of the old rows. What cannot be added up is the drawdown within these days, which
 # the folded row keeps. Where the equity of one day is unknown, so is what was earned in all of
 # them: then the row has none to begin with.
-FOLD = """
+FOLD = f"""
 WITH old AS MATERIALIZED (
     SELECT * FROM traders_traderday WHERE trader_id = ANY(%s) AND day < %s
      ORDER BY trader_id, day FOR UPDATE
 ), falling AS (
-    SELECT *, {fall} AS fall, equity_close - equity_open IS NOT NULL AS told
+    SELECT *, {FALL} AS fall, equity_close - equity_open IS NOT NULL AS told
       FROM old
-    WINDOW later AS {later}
+    WINDOW later AS {LATER}
 ), sums AS (
     SELECT trader_id, max(day) AS day, least(min(folded_since), min(day)) AS folded_since,
-           sum(volume_usd) AS volume_usd, sum(events) AS events, sum(closed) AS closed,
-           sum(wins) AS wins, sum(losses) AS losses, sum(gross_profit) AS gross_profit,
-           sum(gross_loss) AS gross_loss, sum(realised_gross) AS realised_gross,
-           sum(fees) AS fees, sum(net_flow) AS net_flow, sum(snapshots) AS snapshots,
+           {", ".join(f"sum({name}) AS {name}" for name in SUMS)},
            CASE WHEN bool_and(told) THEN (array_agg(equity_open ORDER BY day))[1] END
                AS equity_open,
            (array_agg(equity_close ORDER BY day DESC) FILTER (WHERE equity_close IS NOT NULL))[1]
@@ -52,6 +50,7 @@ WITH old AS MATERIALIZED (
            (array_agg(nav_close ORDER BY day DESC) FILTER (WHERE nav_close IS NOT NULL))[1]
                AS nav_close,
            min(nav_min) AS nav_min, max(nav_max) AS nav_max,
+           max(best_trip_pnl) AS best_trip_pnl, min(worst_trip_pnl) AS worst_trip_pnl,
            max(fall) AS drawdown
       FROM falling GROUP BY trader_id
 ), gone AS (
@@ -61,18 +60,16 @@ WITH old AS MATERIALIZED (
 ), folded AS (
     UPDATE traders_traderday AS day
        SET folded_since = sums.folded_since, drawdown = sums.drawdown,
-           volume_usd = sums.volume_usd, events = sums.events, closed = sums.closed,
-           wins = sums.wins, losses = sums.losses, gross_profit = sums.gross_profit,
-           gross_loss = sums.gross_loss, realised_gross = sums.realised_gross, fees = sums.fees,
-           net_flow = sums.net_flow, snapshots = sums.snapshots,
+           {", ".join(f"{name} = sums.{name}" for name in SUMS)},
            equity_open = sums.equity_open, equity_close = sums.equity_close,
            equity_min = sums.equity_min, equity_max = sums.equity_max,
            nav_open = sums.nav_open, nav_close = sums.nav_close,
-           nav_min = sums.nav_min, nav_max = sums.nav_max
+           nav_min = sums.nav_min, nav_max = sums.nav_max,
+           best_trip_pnl = sums.best_trip_pnl, worst_trip_pnl = sums.worst_trip_pnl
       FROM sums WHERE day.trader_id = sums.trader_id AND day.day = sums.day
 )
 SELECT count(*) FROM gone
-"""
+"""  # noqa: S608 (the names of our own columns)
 
 
 def make_room() -> None:

@@ -11,9 +11,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from hlcopy.clock import from_ms
 from hlcopy.decimals import plain
-from traders.models import Position, PositionEvent
+from traders.models import PositionEvent
 from traders.reading import ORDERINGS
 
 MAX_LIMIT = 500
@@ -193,35 +192,15 @@ class EquitySerializer(serializers.Serializer[Any]):
 
 
 class PositionSerializer(serializers.Serializer[Any]):
-    """One position; its size is signed.
-
-    Its base is the exchange's own snapshot, so it is known; it was so at `as_of` and nobody has
-    followed it since, so it is stale.
-    """
+    """One position; its size is signed, unknown is null."""
 
     coin = serializers.CharField()
     size = PlainDecimal()
-    side = serializers.SerializerMethodField()
+    side = serializers.CharField()
     entry_price = PlainDecimal()
     notional = PlainDecimal()
     unrealised_pnl = PlainDecimal()
     leverage = serializers.IntegerField()
-    known = serializers.SerializerMethodField()
-    stale = serializers.SerializerMethodField()
-    as_of = serializers.SerializerMethodField()
-
-    def get_side(self, position: Position) -> str:
-        """Return LONG or SHORT."""
-        return "LONG" if position.size > 0 else "SHORT"
-
-    def get_known(self, _position: Position) -> bool:
-        """Return True: only a snapshot writes a position."""
-        return True
-
-    def get_stale(self, _position: Position) -> bool:
-        """Return True: no feed carries a position on from its snapshot."""
-        return True
-
-    def get_as_of(self, position: Position) -> datetime:
-        """Return the time of the snapshot."""
-        return from_ms(position.as_of_ms)
+    known = serializers.BooleanField()
+    stale = serializers.BooleanField()
+    as_of = serializers.DateTimeField()

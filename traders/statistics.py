@@ -20,9 +20,10 @@ from django.db import connection
 from exchange.replies import PositionState
 from hlcopy.clock import from_ms
 from hlcopy.decimals import plain
-from traders import episodes, equity, positions
+from traders import days, episodes, equity, positions
 from traders.episodes import EXACT, Episode, usd
-from traders.models import Ledger, OpenEpisode, Position, RoundTrip, TraderDay
+from traders.models import Ledger, Position, RoundTrip, TraderDay
+from traders.outcome import Outcome
 from traders.positions import ZERO, Change
 
 #: A mark price older than this says nothing about the price of a close.
@@ -36,40 +37,16 @@ CROSS JOIN LATERAL (
     ORDER BY held.as_of_ms DESC LIMIT 1
 ) AS newest
 """
-# LEAST and GREATEST pass over null.
-ADD_TO_DAY = """
-INSERT INTO traders_traderday AS kept (
-    trader_id, day, volume_usd, events, closed, wins, losses, gross_profit, gross_loss,
-    realised_gross, fees, equity_open, equity_close, equity_min, equity_max,
-    nav_open, nav_close, nav_min, nav_max, net_flow, snapshots
-) VALUES (
-    %(trader_id)s, %(day)s, %(volume_usd)s, %(events)s, %(closed)s, %(wins)s, %(losses)s,
-    %(gross_profit)s, %(gross_loss)s, %(realised_gross)s, %(fees)s,
-    %(equity_open)s, %(equity_close)s, %(equity_min)s, %(equity_max)s,
-    %(nav_open)s, %(nav_close)s, %(nav_min)s, %(nav_max)s, %(net_flow)s, %(snapshots)s
-) ON CONFLICT (trader_id, day) DO UPDATE SET
-    volume_usd = kept.volume_usd + excluded.volume_usd,
-    events = kept.events + excluded.events,
-    closed = kept.closed + excluded.closed,
-    wins = kept.wins + excluded.wins,
-    losses = kept.losses + excluded.losses,
-    gross_profit = kept.gross_profit + excluded.gross_profit,
-    gross_loss = kept.gross_loss + excluded.gross_loss,
-    realised_gross = kept.realised_gross + excluded.realised_gross,
-    fees = kept.fees + excluded.fees,
-    equity_open = coalesce(kept.equity_open, excluded.equity_open),
-    equity_close = coalesce(excluded.equity_close, kept.equity_close),
-    equity_min = least(kept.equity_min, excluded.equity_min),
-    equity_max = greatest(kept.equity_max, excluded.equity_max),
-    nav_open = coalesce(kept.nav_open, excluded.nav_open),
-    nav_close = coalesce(excluded.nav_close, kept.nav_close),
-    nav_min = least(kept.nav_min, excluded.nav_min),
-    nav_max = greatest(kept.nav_max, excluded.nav_max),
-    net_flow = kept.net_flow + excluded.net_flow,
-    snapshots = kept.snapshots + excluded.snapshots
-"""
+#: The columns of a position that are its episode's; size and entry price are those of both.
+EPISODE = ["opened_at_ms", "peak_size", "realised_pnl", "fees"]
+ENDED = [
+    *("coin", "side", "opened_at_ms", "closed_at_ms", "peak_size", "entry_price"),
+    *("gross_pnl", "fees", "funding", "net_pnl", "complete"),
+]
 
 Details = dict[str, str | None]
+Episodes = dict[str, Episode | None]
+Priced = Sequence[tuple[Change, Decimal | None]]
 
 
 class Statistics:
@@ -80,7 +57,6 @@ class Statistics:
         self._trader_id = trader_id
         self._ledger = ledger
         self._days: dict[date, TraderDay] = {}
-        self._episodes: dict[str, Episode | None] = {}
         self._round_trips: list[RoundTrip] = []
 
     def add(
@@ -92,114 +68,110 @@ class Statistics:
         *,
         time_ms: int,
         account_value: Decimal | None,
+        later_pnl: Decimal = ZERO,
+        is_whole: bool = True,
     ) -> list[Details]:
         """Take in one dex's snapshot: the rows before and after it, and the changes between them.
 
+        The rows after it, as the snapshot tells them, are given their episodes. `later_pnl` is what
+        the feed has realised since `time_ms`, less fees: it is in the days already. Not `is_whole`:
+        some coin is in doubt, so nothing tells what was earned up to this snapshot, and from it.
+
         Returns the details of each change's event: `entry_price` before it, `mark_price` where that
-        valued it, `funding` earned by a closed position; null: unknown. Call it before the rows
-        are written.
+        valued it, `funding` earned by a closed position; null: unknown.
         """
-        day = self._day(time_ms)
         with localcontext(EXACT):
-            self._load_episodes(changes, before)
             marks = _marks(changes, after, time_ms)
             priced = [(change, change.price or marks[change.coin]) for change in changes]
-            fees_before = day.fees
-            details = [
-                self._step(
-                    *(day, change, price),
-                    dex=dex,
-                    held=before.get(change.coin),
-                    time_ms=time_ms,
-                )
-                for change, price in priced
-            ]
+            counted = self._realised()
+            open_, details = self._play(dex, before, priced, time_ms)
+            for coin, row in after.items():
+                keep_episode(row, open_.get(coin))
             if not dex:
-                earned, doubt = equity.tracked_pnl(before, after, priced, day.fees - fees_before)
-                self._add_equity(day, account_value, earned, doubt)
+                earned = self._earned(before, after, priced, open_, later_pnl)
+                if not is_whole:
+                    earned = self._ledger.unrealised_pnl = None
+                doubt = equity.price_doubt(before, priced)
+                self._add_equity(self._day(time_ms), account_value, earned, doubt)
+            elif self._ledger.realised_pnl is not None:
+                # The days have it, the main dex's account value does not.
+                others = self._realised() - counted
+                self._ledger.realised_pnl = usd(self._ledger.realised_pnl + others)
         return details
+
+    def leave_out(self, history: Outcome) -> None:
+        """Tell the main dex's earnings that the stored days have these of another dex as well."""
+        if self._ledger.realised_pnl is not None:
+            realised = sum((sums.realised_gross for sums in history.days.values()), ZERO)
+            self._ledger.realised_pnl = usd(self._ledger.realised_pnl + realised)
 
     def write(self) -> None:
         """Write all that was added; one statement where nothing has changed."""
-        going_on = [
-            _open_episode(self._trader_id, episode)
-            for episode in self._episodes.values()
-            if episode is not None
-        ]
-        if going_on:
-            OpenEpisode.objects.bulk_create(
-                going_on,
-                update_conflicts=True,
-                unique_fields=["trader", "coin"],
-                update_fields=[
-                    *("size", "entry_price", "opened_at_ms", "peak_size", "gross_pnl", "fees")
-                ],
-            )
-        ended = [coin for coin, episode in self._episodes.items() if episode is None]
-        if ended:
-            OpenEpisode.objects.filter(trader_id=self._trader_id, coin__in=ended).delete()
         if self._round_trips:
             RoundTrip.objects.bulk_create(self._round_trips)
-        with connection.cursor() as cursor:
-            for _, day in sorted(self._days.items()):
-                cursor.execute(ADD_TO_DAY, vars(day))
+        days.write(self._days.values())
 
     def _day(self, time_ms: int) -> TraderDay:
         day = from_ms(time_ms).date()
         return self._days.setdefault(day, TraderDay(trader_id=self._trader_id, day=day))
 
-    def _load_episodes(self, changes: Sequence[Change], before: Mapping[str, Position]) -> None:
-        """Read the episodes of what changes; a row that does not fit the position is not true."""
-        coins = {change.coin for change in changes}
-        if not coins:
-            return
-        known = {
-            row.coin: row
-            for row in OpenEpisode.objects.filter(trader_id=self._trader_id, coin__in=coins)
-        }
-        for coin in coins:
-            held, row = before.get(coin), known.get(coin)
-            if held is None:
-                self._episodes[coin] = None
-            elif row is not None and row.size == held.size:
-                self._episodes[coin] = _episode(row)
-            else:
-                self._episodes[coin] = episodes.watched_late(
-                    positions.Position(coin, held.size, held.entry_price)
-                )
+    def _realised(self) -> Decimal:
+        """Return what was added, less fees."""
+        return sum((day.realised_gross - day.fees for day in self._days.values()), ZERO)
 
-    def _step(
-        self,
-        day: TraderDay,
-        change: Change,
-        price: Decimal | None,
-        *,
-        dex: str,
-        held: Position | None,
-        time_ms: int,
-    ) -> Details:
-        """Count one change; return the details of its event."""
-        episode = self._episodes[change.coin]
-        funding = None
-        if change.kind == "CLOSE" and held and held.funding_since_open is not None:
-            funding = -held.funding_since_open
-        step = episodes.apply(episode, change, price=price, at_ms=time_ms, funding=funding)
-        self._episodes[change.coin] = step.episode
+    def _play(
+        self, dex: str, before: Mapping[str, Position], priced: Priced, time_ms: int
+    ) -> tuple[Episodes, list[Details]]:
+        """Count the changes; return the episodes after them, and the details of each event."""
+        day = self._day(time_ms)
+        open_: Episodes = {coin: episode_of(row) for coin, row in before.items()}
+        details = []
+        for change, price in priced:
+            episode = open_.get(change.coin)
+            funding = _funding(change, before)
+            step = episodes.apply(episode, change, price=price, at_ms=time_ms, funding=funding)
+            open_[change.coin] = step.episode
+            self._count(day, dex, step)
+            details.append(_details(change, price, episode, step))
+        return open_, details
+
+    def _count(self, day: TraderDay, dex: str, step: episodes.Step) -> None:
         day.events += 1
+        day.estimated_events += 1
         day.volume_usd += step.volume
+        day.estimated_volume_usd += step.volume
         day.fees += step.fee
         day.realised_gross += step.realised or ZERO
-        if step.round_trip:
-            self._round_trips.append(_round_trip(self._trader_id, dex, step.round_trip))
-            _count(day, step.round_trip)
-        details: Details = {}
-        if episode:
-            details["entry_price"] = plain(episode.entry_price)
-        if not change.price:
-            details["mark_price"] = None if price is None else plain(price)
-        if step.round_trip:
-            details["funding"] = None if funding is None else plain(funding)
-        return details
+        if ended := step.round_trip:
+            self._round_trips.append(round_trip_row(self._trader_id, dex, ended, estimated=True))
+            episodes.add_round_trip(day, ended)
+
+    def _earned(
+        self,
+        before: Mapping[str, Position],
+        after: Mapping[str, Position],
+        priced: Priced,
+        open_: Episodes,
+        later_pnl: Decimal,
+    ) -> Decimal | None:
+        """Return what the main dex's positions have earned since its snapshot before."""
+        ledger = self._ledger
+        was = equity.Profit(ledger.unrealised_pnl, ledger.realised_pnl)
+        total = days.realised_pnl(self._trader_id) + self._realised() - later_pnl
+        ledger.realised_pnl = usd(total)
+        ledger.unrealised_pnl = equity.unrealised_pnl(
+            (row, row.entry_price) for row in after.values()
+        )
+        # The entry prices told may have moved by what nobody saw: only the episodes' own have moved
+        # by what has been counted as realised.
+        unrealised = equity.unrealised_pnl(
+            (row, _entry_price(row, open_.get(coin))) for coin, row in after.items()
+        )
+        is_known = all(price is not None for _, price in priced) and all(
+            row.entry_price is not None for row in before.values()
+        )
+        now = equity.Profit(unrealised, ledger.realised_pnl if is_known else None)
+        return equity.tracked_pnl(was, now, equity.funding_paid(before, after))
 
     def _add_equity(
         self, day: TraderDay, value: Decimal | None, earned: Decimal | None, doubt: Decimal
@@ -226,6 +198,31 @@ class Statistics:
         day.nav_min, day.nav_max = min(index, day.nav_close), max(index, day.nav_close)
 
 
+def episode_of(row: Position) -> Episode:
+    """Return the episode of an open position's row, which may have none yet."""
+    if row.peak_size is None:
+        return episodes.watched_late(positions.Position(row.coin, row.size, row.entry_price))
+    return Episode(
+        *(row.coin, row.size, row.entry_price, row.opened_at_ms),
+        *(row.peak_size, row.realised_pnl, row.fees),
+    )
+
+
+def keep_episode(row: Position, episode: Episode | None) -> None:
+    """Put an episode into the columns of its position's row."""
+    if episode:
+        for name in EPISODE:
+            setattr(row, name, getattr(episode, name))
+
+
+def round_trip_row(
+    trader_id: int, dex: str, ended: episodes.RoundTrip, *, estimated: bool
+) -> RoundTrip:
+    """Return the row of an episode that has ended; `estimated`: no trade has told its prices."""
+    told = {name: getattr(ended, name) for name in ENDED}
+    return RoundTrip(trader_id=trader_id, dex=dex, estimated=estimated, **told)
+
+
 def mark_price(held: PositionState) -> Decimal | None:
     """Return the price at which the exchange values a position, None without a sensible one."""
     with localcontext(EXACT):
@@ -247,54 +244,29 @@ def _marks(
     return marks
 
 
-def _count(day: TraderDay, round_trip: episodes.RoundTrip) -> None:
-    """Count an episode that has ended; whose result is unknown or not whole is in no win rate."""
-    day.closed += 1
-    net = round_trip.net_pnl
-    if net is None or not round_trip.complete:
-        return
-    if net > 0:
-        day.wins += 1
-        day.gross_profit += net
-    elif net < 0:
-        day.losses += 1
-        day.gross_loss -= net
+def _funding(change: Change, before: Mapping[str, Position]) -> Decimal | None:
+    """Return what a position that is closed has earned in funding, None where that is unknown."""
+    held = before.get(change.coin)
+    paid: Decimal | None = held.funding_since_open if held else None
+    return None if paid is None or change.kind != "CLOSE" else -paid
 
 
-def _episode(row: OpenEpisode) -> Episode:
-    return Episode(
-        *(row.coin, row.size, row.entry_price, row.opened_at_ms),
-        *(row.peak_size, row.gross_pnl, row.fees),
-    )
+def _entry_price(row: Position, episode: Episode | None) -> Decimal:
+    told: Decimal = row.entry_price
+    known = episode.entry_price if episode and episode.size == row.size else None
+    return told if known is None else known
 
 
-def _open_episode(trader_id: int, episode: Episode) -> OpenEpisode:
-    return OpenEpisode(
-        trader_id=trader_id,
-        coin=episode.coin,
-        size=episode.size,
-        entry_price=episode.entry_price,
-        opened_at_ms=episode.opened_at_ms,
-        peak_size=episode.peak_size,
-        gross_pnl=episode.gross_pnl,
-        fees=episode.fees,
-    )
-
-
-def _round_trip(trader_id: int, dex: str, ended: episodes.RoundTrip) -> RoundTrip:
-    return RoundTrip(
-        trader_id=trader_id,
-        dex=dex,
-        coin=ended.coin,
-        side=ended.side,
-        opened_at_ms=ended.opened_at_ms,
-        closed_at_ms=ended.closed_at_ms,
-        peak_size=ended.peak_size,
-        entry_price=ended.entry_price,
-        gross_pnl=ended.gross_pnl,
-        fees=ended.fees,
-        funding=ended.funding,
-        net_pnl=ended.net_pnl,
-        complete=ended.complete,
-        estimated=True,
-    )
+def _details(
+    change: Change, price: Decimal | None, before: Episode | None, step: episodes.Step
+) -> Details:
+    """Return what an event tells beside its change: all that valued it."""
+    details: Details = {}
+    if before:
+        known = before.entry_price
+        details["entry_price"] = None if known is None else plain(known)
+    if not change.price:
+        details["mark_price"] = None if price is None else plain(price)
+    if ended := step.round_trip:
+        details["funding"] = None if ended.funding is None else plain(ended.funding)
+    return details

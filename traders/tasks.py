@@ -15,10 +15,15 @@ from hlcopy import measurements
 from hlcopy.configuration import Configuration
 from hlcopy.periodic import database_now, periodic
 from hlcopy.slots import until_next
-from traders import coins, measuring, retention, tracking
+from traders import coins, healing, measuring, retention, tracking, waiting
+from traders.fetching import STATE_WEIGHT
+from traders.pass_limits import Limits, Summary
 
 #: A pass ends so long before the next slot begins, or a tenth of its interval where that is less.
 MARGIN_SECONDS = 2
+#: A second look is due after five seconds; a round may outlast its slot: it waits for the feed.
+HEAL_SECONDS = 5
+HEAL_FOR_SECONDS = 30.0
 
 
 @periodic(seconds=settings.CONFIGURATION.tracking_interval_seconds)
@@ -28,6 +33,26 @@ def track_traders() -> dict[str, object]:
     return asdict(async_to_sync(track)(seconds_left()))
 
 
+@periodic(seconds=HEAL_SECONDS)
+def heal_traders() -> dict[str, object]:
+    """Look at those whose positions are in doubt, with the budget that the passes leave."""
+    queued = healing.queue_holders()
+    weight = healing_weight(settings.CONFIGURATION)
+    summary = async_to_sync(track)(HEAL_FOR_SECONDS, weight=weight, rotates=False)
+    return {"queued": queued, **asdict(summary)}
+
+
+def healing_weight(configuration: Configuration) -> int:
+    """Return what the passes leave of the budget for one round of healing; one account's at least.
+
+    They may take `TRACKING_WEIGHT_PER_PASS` in each interval (docs/operations.md).
+    """
+    interval = configuration.tracking_interval_seconds
+    of_passes = configuration.tracking_weight_per_pass * 60 / interval
+    left = max(0.0, configuration.hyperliquid_weight_per_minute - of_passes)
+    return max(STATE_WEIGHT, int(left * HEAL_SECONDS / 60))
+
+
 def seconds_left() -> float:
     """Return how long a pass may take that begins now."""
     interval = settings.CONFIGURATION.tracking_interval_seconds
@@ -35,16 +60,17 @@ def seconds_left() -> float:
     return max(0.0, left - min(MARGIN_SECONDS, interval / 10))
 
 
-async def track(seconds: float) -> tracking.Summary:
+async def track(seconds: float, *, weight: int | None = None, rotates: bool = True) -> Summary:
     """Run a pass with the configured exchange and its shared budget."""
     configuration: Configuration = settings.CONFIGURATION
-    limits = tracking.Limits(
+    limits = Limits(
         batch_size=configuration.tracking_batch_size,
-        weight=configuration.tracking_weight_per_pass,
+        weight=configuration.tracking_weight_per_pass if weight is None else weight,
         seconds=seconds,
         dexes=coins.configured_dexes(configuration.hyperliquid_coins),
         # The other half is for replies that take long.
-        spread_seconds=seconds / 2,
+        spread_seconds=seconds / 2 if rotates else 0,
+        rotates=rotates,
     )
     async with (
         SharedBudget(
@@ -66,6 +92,12 @@ def expire_history() -> dict[str, object]:
         event_days=configuration.event_retention_days,
         snapshot_days=configuration.snapshot_retention_days,
     )
+
+
+@periodic(seconds=300)
+def let_go_of_fills() -> dict[str, object]:
+    """Let go of fills that have waited too long for their trader's base."""
+    return {"fills": waiting.let_go()}
 
 
 @periodic(seconds=86_400)

@@ -3,7 +3,9 @@
 1. Batches are claimed until the pass's weight is given out; the next one as soon as fewer traders
    are open than requests may be in flight, so that slow replies do not hold up the others.
 2. An account is fetched with no transaction open; the shared budget decides when.
-3. Each trader is recorded in a transaction of its own: snapshots, positions, events, end of lease.
+3. Where the feed follows the account's coins, its snapshot waits until the feed has come past it.
+   Then each trader is recorded in a transaction of its own: snapshots, positions, events, end of
+   lease.
 4. An error that is the trader's own makes it back off. 429, a closed budget, an unreachable
    exchange and a dead database are nobody's fault: the pass ends with the reason.
 5. What is not fetched when the pass ends, at its deadline at the latest, is given back.
@@ -26,10 +28,12 @@ from exchange.info import InfoClient
 from exchange.replies import AccountState
 from hlcopy.clock import utc_now
 from hlcopy.periodic import database_now
-from traders import claims, leases, recording
+from traders import claims, leases
 from traders.claims import Batch, Claim
 from traders.fetching import REQUESTS_IN_FLIGHT, STATE_WEIGHT, Fetching
-from traders.recording import Recorded
+from traders.following import FeedAhead
+from traders.pass_limits import Limits, Summary
+from traders.tracked import record
 
 logger = logging.getLogger(__name__)
 
@@ -37,41 +41,6 @@ logger = logging.getLogger(__name__)
 UNREACHABLE_AFTER = 10
 # The database refused this one transaction but is well.
 TRANSIENT = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one pass may use; after `seconds` it must have ended.
-
-    `spread_seconds`: the weight is given out evenly over so long, for events that come steadily
-    and a budget that always has room for what is urgent.
-    """
-
-    batch_size: int
-    weight: int
-    seconds: float
-    dexes: tuple[str, ...] = ("",)
-    spread_seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a pass has done.
-
-    A batch has failed if requests or writes failed and none of its traders could be tracked;
-    `traders_released` were given back untouched; `weight_used` is that of the requests that were
-    answered or failed.
-    """
-
-    batches_ok: int = 0
-    batches_failed: int = 0
-    traders_ok: int = 0
-    traders_failed: int = 0
-    traders_released: int = 0
-    events: int = 0
-    weight_used: int = 0
-    seconds: float = 0.0
-    stopped_because: str = ""
 
 
 @dataclass(slots=True)
@@ -88,9 +57,8 @@ async def run_pass(info: InfoClient, limits: Limits) -> Summary:
     trader is leased to one of them.
     """
     summary = await _Pass(info, limits).run()
-    logger.info(
-        "tracking %s", " ".join(f"{key}={value!r}" for key, value in asdict(summary).items())
-    )
+    told = " ".join(f"{key}={value!r}" for key, value in asdict(summary).items())
+    logger.info("%s %s", "tracking" if limits.rotates else "healing", told)
     return summary
 
 
@@ -106,6 +74,10 @@ class _Pass:
         # The weight of the accounts that were claimed.
         self._given_out = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        # How many of them wait for replies; the others wait for the feed, or are recorded.
+        self._asking = 0
+        self._stirred = asyncio.Event()
+        self._feed = FeedAhead()
         self._claimed: list[Claim] = []
         self._released: list[Claim] = []
         # Whose request failed, until a reply shows that the exchange is there.
@@ -169,13 +141,17 @@ class _Pass:
             lease_seconds=leases.LEASE_SECONDS,
             before=before,
             alone=alone,
+            rotates=self._limits.rotates,
         )
         if not batch.claims and (alone or not batch.suspect_waits):
             return False
         self._begin(batch)
         # A suspect has the process to itself, so that its death is blamed on nobody else.
         undivided = batch.alone or not batch.claims
-        await self._until_open(below=1 if undivided else REQUESTS_IN_FLIGHT)
+        if undivided:
+            await self._until_open(below=1)
+        else:
+            await self._until_room()
         return True
 
     def _begin(self, batch: Batch) -> None:
@@ -189,6 +165,7 @@ class _Pass:
                 run.open -= 1
                 continue
             self._given_out += cost
+            self._asking += 1
             task = asyncio.create_task(self._track(claim, run))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -198,10 +175,16 @@ class _Pass:
         while len(self._tasks) >= below:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
+    async def _until_room(self) -> None:
+        """Wait until fewer traders wait for replies than requests may be in flight."""
+        while self._asking >= REQUESTS_IN_FLIGHT:
+            self._stirred.clear()
+            await self._stirred.wait()
+
     async def _track(self, claim: Claim, run: _BatchRun) -> None:
         """Fetch and record one trader; every way in which that can fail ends here."""
         try:
-            states = await self._fetching.states(claim.address, claim.dexes)
+            states = await self._ask(claim)
             await self._trust_exchange()
             if await self._record(claim, states):
                 run.ok = True
@@ -229,16 +212,29 @@ class _Pass:
             self._summary.batches_ok += run.ok
             self._summary.batches_failed += run.failed and not run.ok
 
+    async def _ask(self, claim: Claim) -> dict[str, AccountState]:
+        """Return the account's state on each dex; whatever comes of it makes room for the next."""
+        try:
+            return await self._fetching.states(claim.address, claim.dexes)
+        finally:
+            self._asking -= 1
+            self._stirred.set()
+
     async def _record(self, claim: Claim, states: dict[str, AccountState]) -> bool:
         """Write what was fetched; False if the lease was lost."""
+        fetched_at = utc_now()
+        newest_ms = max(state.time_ms for state in states.values())
+        with self._fetching.stoppable():
+            followed = await self._feed.past(newest_ms)
         recorded = await sync_to_async(record)(
-            claim, states, self._fetching.size_decimals, utc_now()
+            claim, states, self._fetching.size_decimals, fetched_at, followed
         )
         if recorded is None:
             self._released.append(claim)
             return False
         self._summary.traders_ok += 1
         self._summary.events += recorded.events
+        self._summary.corrections += len(recorded.corrections)
         return True
 
     async def _trust_exchange(self) -> None:
@@ -268,29 +264,6 @@ class _Pass:
         logger.warning("tracking: the database failed: %s", _short(error))
         if not isinstance(error.__cause__, TRANSIENT):
             self._abort(f"database: {_short(error)}")
-
-
-def record(
-    claim: Claim,
-    states: dict[str, AccountState],
-    size_decimals: dict[str, int],
-    fetched_at: datetime,
-) -> Recorded | None:
-    """Write a trader's snapshots and end its lease, in one transaction; None if it was lost."""
-    with recording.writing():
-        # The trader's row before its ledger's, as everywhere.
-        if not claims.finish(claim):
-            return None
-        recorded = recording.record_snapshots(
-            claim.trader_id,
-            claim.address,
-            states,
-            size_decimals=size_decimals,
-            fetched_at=fetched_at,
-        )
-        if recorded.look_again:
-            claims.look_again(claim.trader_id)
-    return recorded
 
 
 def _short(error: Exception) -> str:

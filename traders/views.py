@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import msgspec
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404
 from rest_framework.exceptions import APIException
 from rest_framework.pagination import Cursor, CursorPagination
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 from rest_framework.views import APIView
 
-from traders import reading
+from traders import held, reading
 from traders.models import EventHead, PositionEvent, Trader
 from traders.published import COLUMNS, publish
 from traders.serializers import (
@@ -143,20 +143,19 @@ class TraderDetail(APIView):
     """One trader and the positions as last known; its route is `leaderboard`'s, with the score."""
 
     def get(self, request: Request, trader: str) -> Response:
-        """Answer what is known; the floor is read first, so it never promises too much."""
+        """Answer what is known; the positions, how fresh they are, all of one moment."""
         checked(NoParameters, request)
         found = find_trader(trader)
-        complete_as_of = reading.complete_as_of(found)
+        account = held.account_of(found)
         summary = TraderSummarySerializer(reading.summaries([found.pk])[0]).data
-        positions = found.positions.order_by(F("notional").desc(nulls_last=True), "coin")
         return Response(
             {
                 "address": found.address,
                 "first_seen_at": summary["first_seen_at"],
                 "last_tracked_at": summary["last_tracked_at"],
-                "complete_as_of": complete_as_of,
+                "complete_as_of": account.complete_as_of,
                 "account_value": summary["account_value"],
-                "positions": PositionSerializer(positions, many=True).data,
+                "positions": PositionSerializer(account.positions, many=True).data,
                 "score": None,
             }
         )

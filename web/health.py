@@ -21,14 +21,20 @@ REMEMBER_SECONDS = 1.0  # however many pages ask
 TRACKING_JOB = "track_traders"
 FEED = """
 WITH sockets AS (
-    SELECT *, connected AND seen_at > now() - interval '5 seconds' AS live FROM traders_feedsocket)
+    SELECT *, connected AND seen_at > now() - interval '5 seconds' AS live FROM traders_feedsocket),
+carried AS (SELECT DISTINCT unnest(coins) AS coin FROM sockets WHERE live)
 SELECT coalesce(bool_or(live), false) AS connected,
        coalesce(min(since_at) FILTER (WHERE live),
                 max(CASE WHEN connected THEN seen_at ELSE since_at END)) AS since,
        count(*) FILTER (WHERE live) AS sockets,
        (array_agg(last_error ORDER BY seen_at DESC) FILTER (WHERE last_error <> ''))[1]
            AS last_error,
-       extract(epoch FROM now()) - max(newest_block_ms) / 1000.0 AS last_block_age_seconds
+       extract(epoch FROM now()) - max(newest_block_ms) / 1000.0 AS last_block_age_seconds,
+       (SELECT count(*) FROM carried) AS coins,
+       (SELECT count(*) FROM traders_feedcursor AS followed
+         WHERE NOT EXISTS (SELECT FROM carried WHERE carried.coin = followed.coin)
+           AND NOT EXISTS (SELECT FROM traders_coin AS listed
+                            WHERE listed.name = followed.coin AND listed.is_delisted)) AS open_gaps
   FROM sockets
 """
 TRACKING = """

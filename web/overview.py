@@ -20,7 +20,7 @@ from web import monitoring, watching
 from web.charts import SECONDS, Chart, chart
 
 UNKNOWN = "unknown"
-GROUPS = ("database", "feed", "tracking", "weight", "websocket", "cache")
+GROUPS = ("database", "feed", "tracking", "drift", "weight", "websocket", "cache")
 NEWEST = 10
 
 admin.site.index_template = "web/admin_index.html"

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from hlcopy import heartbeats
 from hlcopy.measurements import Measured, newest
@@ -22,7 +22,7 @@ from hlcopy.models import Alert, Heartbeat, JobHealth, JobRun, StatSample
 from hlcopy.periodic import QUARANTINE, database_now
 from leaderboard import cache
 from traders import coverage
-from traders.models import EventHead, FeedSocket
+from traders.models import Correction, EventHead, FeedGap, FeedSocket, Trader
 from traders.reading import number_of_traders
 from web import alerts, sampling
 
@@ -33,6 +33,9 @@ SAMPLE_FRESH_SECONDS = 60
 #: What one account costs (docs/wire.md).
 STATE_WEIGHT = 2
 MEASURED = tuple(FRESH)
+DAY = timedelta(days=1)
+#: What is counted for each request ends here.
+MOST_COUNTED = 100_000
 
 
 def read(now: datetime | None = None) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def read(now: datetime | None = None) -> dict[str, Any]:
         "websocket": _websocket(),
         "cache": cache.facts(),
         "jobs": _jobs(now),
-        "drift": None,
+        "drift": _drift(now),
     }
     return content | {"alerts": _alerts(observe(now, content, counters, measured))}
 
@@ -108,10 +111,25 @@ def _feed(
         "trades_per_second": known.trades_per_second if known else None,
         "new_traders_per_minute": _fresh(now, measured, "rotation").get("new_per_minute"),
         "last_trade_age_seconds": (now - last_trade).total_seconds() if last_trade else None,
-        "open_gaps": None,
-        "gaps_last_day": None,
+        "open_gaps": len(coverage.open_gaps()),
+        "gaps_last_day": _number_of(
+            FeedGap.objects.filter(noted_at__gt=now - DAY).exclude(reason=FeedGap.Reason.FIRST)
+        ),
         "bad_frames": feed.bad_frames if feed.sockets else None,
-        "silent_coins": None,
+        "silent_coins": len(coverage.silent_coins()) if feed.connected else None,
+    }
+
+
+def _number_of(rows: QuerySet[Any]) -> int:
+    """Return how many rows there are, counted in their index and no further than is cheap."""
+    return rows.order_by()[:MOST_COUNTED].count()
+
+
+def _drift(now: datetime) -> dict[str, Any]:
+    drifted = Correction.objects.filter(cause=Correction.Cause.DRIFT)
+    return {
+        "total": _number_of(drifted),
+        "last_day": _number_of(drifted.filter(corrected_at__gt=now - DAY)),
     }
 
 
@@ -127,7 +145,7 @@ def _tracking(now: datetime, measured: dict[str, Measured]) -> dict[str, Any]:
             for key in ("batches_ok", "batches_failed", "traders_ok", "traders_failed")
         },
         "rotation_seconds": {key: rotation.get(key) for key in ("p50", "p95", "oldest")},
-        "healing": None,
+        "healing": _number_of(Trader.objects.exclude(healing="")),
     }
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from discovery.batching import SeenTrades, TradeQueue, dex_of, sightings
+from discovery.batching import FrameQueue, Reports, SeenTrades
 from exchange.wire import Trade
-from tests.discovery.trades import TRADES, trade
+from hlcopy.clock import utc_now
+from tests.discovery.trades import ARRIVALS, FIRST_MS, arrival, trade
+from traders.cursors import Arrival, Gap
+from traders.socket_report import SocketReport
+
+NOBODY = [SocketReport("one", True, utc_now(), [], None, 0, 0, 0, "")]
 
 
 def key(one: Trade) -> tuple[str, int, int]:
@@ -16,59 +23,140 @@ def key(one: Trade) -> tuple[str, int, int]:
     return (one.coin, one.time_ms, one.tid)
 
 
-@given(TRADES, st.integers(1, 7))
-def test_every_trade_comes_out_once_in_order_of_arrival_however_it_is_cut(trades, limit):
-    queue = TradeQueue()
-    out: list[Trade] = []
-    for start in range(0, len(trades), limit):
-        queue.offer(trades[start : start + limit])
-        batch = queue.first(limit)
-        queue.done(len(batch))
-        out += batch
+def keys(frames: Iterable[Arrival | Reports]) -> list[tuple[str, int, int]]:
+    """Return the keys of all the frames' trades."""
+    return [key(one) for frame in frames if isinstance(frame, Arrival) for one in frame.trades]
+
+
+def emptied(queue: FrameQueue, limit: int) -> list[Arrival | Reports]:
+    """Take everything, `limit` trades at a time."""
+    out: list[Arrival | Reports] = []
     while batch := queue.first(limit):
         queue.done(len(batch))
         out += batch
-
-    assert [key(one) for one in out] == list(dict.fromkeys(map(key, trades)))
-    assert (queue.received, queue.unique) == (len(trades), len(out))
-
-
-@given(TRADES, TRADES)
-def test_a_second_socket_adds_only_what_the_first_did_not_bring(first, second):
-    queue = TradeQueue()
-    queue.offer(first)
-    queue.offer(second)
-
-    assert queue.unique == len({key(one) for one in first + second})
+    assert (len(queue), queue.trades_waiting) == (0, 0)
+    return out
 
 
-@given(TRADES, st.integers(1, 5))
-def test_a_full_queue_counts_what_it_refuses_and_takes_it_later(trades, capacity):
-    queue = TradeQueue(capacity=capacity)
-    queue.offer(trades)
-    assert len(queue) <= capacity
-    repeats = queue.received - queue.unique - queue.overflowed
-    assert repeats >= 0
-
-    out: set[tuple[str, int, int]] = set()
-    while len(out) < len({key(one) for one in trades}):
-        batch = queue.first(capacity)
+@given(ARRIVALS, st.integers(1, 7))
+def test_every_live_trade_comes_out_once_in_order_of_arrival_however_it_is_cut(arrivals, limit):
+    queue = FrameQueue()
+    frames = [arrival(*one.trades) for one in arrivals]
+    out: list[Arrival | Reports] = []
+    for frame in frames:
+        queue.offer(frame)
+        batch = queue.first(limit)
         queue.done(len(batch))
-        out |= {key(one) for one in batch}
-        queue.offer(trades)
-    assert out == {key(one) for one in trades}
+        out += batch
+    out += emptied(queue, limit)
+
+    assert keys(out) == list(dict.fromkeys(keys(frames)))
+    assert (queue.received, queue.unique) == (len(keys(frames)), len(keys(out)))
 
 
-@given(TRADES, st.integers(1, 4))
-def test_a_batch_stays_until_it_is_done(trades, limit):
-    queue = TradeQueue()
-    queue.offer(trades)
+@given(ARRIVALS)
+def test_a_replay_stays_whole_and_what_came_live_is_not_queued_again(arrivals):
+    queue = FrameQueue()
+    for one in arrivals:
+        queue.offer(one)
+    out = emptied(queue, 5)
+
+    replays = [one for one in out if isinstance(one, Arrival) and one.is_replay]
+    assert replays == [one for one in arrivals if one.is_replay]
+    assert set(keys(out)) == set(keys(arrivals))
+    before: set[tuple[str, int, int]] = set()
+    for frame in out:
+        assert isinstance(frame, Arrival)
+        assert frame.is_replay or not before & set(keys([frame]))
+        before |= set(keys([frame]))
+
+
+@given(ARRIVALS, st.integers(1, 6))
+def test_a_full_queue_notes_a_gap_over_exactly_what_it_lets_go(arrivals, capacity):
+    queue = FrameQueue(capacity=capacity)
+    for one in arrivals:
+        queue.offer(one)
+    live = [one for one in queue.first(10_000) if isinstance(one, Arrival) and not one.is_replay]
+    assert len(keys(live)) <= capacity
+    kept = set(keys(queue.first(10_000)))
+    dropped = {one for one in keys(arrivals) if one not in kept}
+
+    gaps = {gap.coin: gap for gap in queue.lost}
+    for coin, time_ms, _ in dropped:
+        assert (gaps[coin].from_ms or 0) < time_ms <= gaps[coin].to_ms
+    assert bool(queue.overflowed) == bool(gaps)
+    for coin, gap in gaps.items():
+        assert gap.reason == "overflow"
+        # What was refused once may have come with a replay later.
+        times = [at for name, at, _ in keys(arrivals) if name == coin]
+        assert {gap.from_ms, gap.to_ms} <= {at - 1 for at in times} | set(times)
+
+
+def test_what_found_no_room_is_taken_when_there_is_some():
+    queue = FrameQueue(capacity=1)
+    queue.offer(arrival(trade(1)))
+    queue.offer(arrival(trade(2)))
+    emptied(queue, 1)
+    queue.offer(arrival(trade(2)))
+
+    assert keys(queue.first(1)) == [key(trade(2))]
+
+
+def test_a_gap_of_no_room_stays_until_it_is_committed_as_it_stands():
+    queue = FrameQueue(capacity=1)
+    queue.offer(arrival(trade(1)))
+    queue.offer(arrival(trade(2, time_ms=FIRST_MS + 5)))
+    taken = queue.lost
+    assert list(taken) == [Gap("BTC", FIRST_MS + 4, FIRST_MS + 5, "overflow")]
+    queue.offer(arrival(trade(3, time_ms=FIRST_MS + 9)))
+
+    queue.done(1, taken)
+    assert list(queue.lost) == [Gap("BTC", FIRST_MS + 4, FIRST_MS + 9, "overflow")]
+    queue.done(0, queue.lost)
+    assert not queue.lost
+
+
+def test_a_replay_finds_room_in_a_full_queue():
+    queue = FrameQueue(capacity=1)
+    queue.offer(arrival(trade(1)))
+    queue.offer(arrival(trade(2), trade(3), is_replay=True))
+
+    assert len(keys(queue.first(10))) == 3
+    assert queue.lost == ()
+
+
+@given(ARRIVALS, st.integers(1, 4))
+def test_a_batch_stays_until_it_is_done(arrivals, limit):
+    queue = FrameQueue()
+    for one in arrivals:
+        queue.offer(one)
 
     assert queue.first(limit) == queue.first(limit)
     before = len(queue)
     batch = queue.first(limit)
     queue.done(len(batch))
     assert len(queue) == before - len(batch)
+
+
+def test_reports_come_after_the_frames_before_them_and_the_newest_alone():
+    queue = FrameQueue()
+    queue.report(NOBODY)
+    queue.offer(arrival(trade(1)))
+    queue.report([])
+    queue.report(NOBODY)
+
+    assert [type(one) for one in queue.first(9)] == [Reports, Arrival, Reports]
+    assert queue.first(9)[-1] == Reports(NOBODY)
+
+
+def test_a_report_that_comes_while_another_is_written_is_written_too():
+    queue = FrameQueue()
+    queue.report([])
+    written = queue.first(9)
+    queue.report(NOBODY)
+    queue.done(len(written))
+
+    assert queue.first(9) == [Reports(NOBODY)]
 
 
 @given(st.lists(st.integers(0, 60), max_size=300), st.integers(1, 10))
@@ -104,30 +192,3 @@ def test_names_without_end_do_not_fill_the_memory(coins):
 
     assert sum(trade(1, coin=f"C{number}") in seen for number in range(50)) == coins
     assert trade(1, coin="C49") in seen
-
-
-@given(TRADES)
-def test_both_sides_of_every_trade_are_seen_on_its_dex(trades):
-    expected = set()
-    for one in trades:
-        dex = one.coin.partition(":")[0] if ":" in one.coin else ""
-        expected |= {(one.buyer, dex), (one.seller, dex)}
-
-    assert sightings(trades) == expected
-
-
-@pytest.mark.parametrize(
-    ("coin", "dex"),
-    [
-        ("BTC", ""),
-        ("xyz:TSLA", "xyz"),
-        ("@107", ""),
-        ("PURR/USDC", ""),
-        (":X", ""),
-        ("a dex:X", ""),
-        ("sixteen_letters_:X", ""),
-        ("fifteen_letters:X", "fifteen_letters"),
-    ],
-)
-def test_a_dex_is_what_stands_before_the_colon_if_it_can_be_one(coin, dex):
-    assert dex_of(coin) == dex

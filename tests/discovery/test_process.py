@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from discovery.process import for_at_most
+from discovery.sockets import live_coins
 from discovery.status import StatusLine
 from exchange.liveness import Patience
 from hlcopy.clock import utc_now
@@ -78,14 +79,18 @@ def test_nobody_is_lost_while_the_feed_misbehaves(transactional_db, sim, fault):
 
 
 def test_a_new_listing_is_carried_within_seconds(transactional_db, sim):
-    with discovering(sim):
+    with discovering(sim) as discovery:
         until(lambda: covering("BTC", "ETH"))
         sim.list_coin("NEWB", price="1")
         sim.run(1)
-        until(lambda: covering("BTC", "ETH", "NEWB"), "the new coin")
+        until(
+            lambda: all("NEWB" in live_coins(feed.stream.state) for feed in discovery.sockets),
+            "the new coin",
+        )
         sim.pause()
         block = sim.trade(address(3), "NEWB", "5")
         until(lambda: known(users(block)))
+        until(lambda: covering("BTC", "ETH", "NEWB"), "its first frame")
 
 
 def test_unknown_and_delisted_coins_are_named_once_and_the_rest_goes_on(transactional_db, caplog):

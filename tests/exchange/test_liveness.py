@@ -36,6 +36,17 @@ def test_any_frame_is_a_sign_of_life():
         assert not flowing.is_dead(now + 9)
 
 
+def test_who_answers_a_ping_late_may_have_left_out_more():
+    quiet = watch()
+    quiet.waits(0)
+    assert not quiet.was_deaf(30)  # nobody had asked
+    assert quiet.wants_ping(15)
+    assert not quiet.was_deaf(19.9)
+    assert quiet.was_deaf(20)
+    quiet.frame(16)
+    assert not quiet.was_deaf(40)
+
+
 def test_silence_while_the_reader_is_busy_is_its_own():
     busy = watch()
     busy.waits(0)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from exchange import wire
+from exchange.liveness import Patience
 from exchange.stream import MAX_FRAME_BYTES
 from tests.exchange.feed import (
     BTC,
@@ -144,3 +147,24 @@ async def test_it_keeps_trying_while_nobody_listens():
             lambda: "OSError" in socket.state.last_error or "Connect" in socket.state.last_error
         )
     assert not socket.state.connected
+
+
+async def test_who_answers_late_is_left_because_more_may_be_missing():
+    pings = 0
+
+    async def serve(connection):
+        nonlocal pings
+        for frame in answers(json.loads(await connection.recv())):
+            await connection.send(frame)
+        with contextlib.suppress(ConnectionClosed):
+            async for message in connection:  # the ping, to which nothing is said for a while
+                pings += "ping" in str(message)
+                await asyncio.sleep(0.06)
+                await connection.send('{"channel":"pong"}')
+
+    patience = Patience(ping_after=0.05, answer_within=0.04, reconnect_after=30)
+    async with exchange(serve) as url, reading(socket := stream(url, patience=patience)) as got:
+        await until(lambda: socket.counts.connects >= 2)
+    assert pings
+    assert "answers again" in socket.state.last_error
+    assert all(received.replay for received in frames_of(got, wire.TradesFrame))

@@ -34,7 +34,7 @@ def test_a_demo_speaks_to_the_simulator_in_short_intervals(environ: dict[str, st
     plan = startup.decide(environ | {"HYPERLIQUID_API_URL": "https://real"}, demo=True)
     assert plan.environment["HYPERLIQUID_API_URL"] == f"http://127.0.0.1:{plan.simulator_port}"
     assert plan.environment["HYPERLIQUID_WS_URL"] == f"ws://127.0.0.1:{plan.simulator_port}/ws"
-    assert plan.environment["TRACKING_INTERVAL_SECONDS"] == "5"
+    assert plan.environment["TRACKING_INTERVAL_SECONDS"] == "10"
     assert plan.environment["HLCOPY_REPLAY"] == ""
     recorded = startup.decide(environ, demo=True, replay=Path("frames.jsonl"))
     assert recorded.environment["HLCOPY_REPLAY"] == "1"

@@ -10,7 +10,7 @@ from typing import Any
 from leaderboard import ranking
 from leaderboard.models import Board, LeaderboardMetric
 from tests.traders.book import address
-from traders.models import RoundTrip, Trader, TraderDay
+from traders.models import Trader, TraderDay
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 WEIGHTS = {
@@ -54,23 +54,6 @@ def add_nav(trader: Trader, days_ago: int, index: list[float], **values: Any) ->
         nav_min=min(points),
         nav_max=max(points),
         **values,
-    )
-
-
-def add_trip(trader: Trader, net: float, *, days_ago: float = 0, complete: bool = True) -> None:
-    """Add a round trip without the day's sums."""
-    at = NOW - timedelta(days=days_ago)
-    RoundTrip.objects.create(
-        trader=trader,
-        coin="BTC",
-        side="LONG",
-        closed_at_ms=int(at.timestamp() * 1000),
-        peak_size=1,
-        entry_price=1,
-        fees=0,
-        net_pnl=Decimal(str(net)),
-        complete=complete,
-        estimated=True,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -17,7 +16,6 @@ from tests.leaderboard.history import (
     add_day,
     add_nav,
     add_ranked,
-    add_trip,
     publish,
     row,
 )
@@ -73,16 +71,15 @@ def test_the_risk_ratio_is_bounded_and_null_without_a_result(wins, losses, profi
 def test_the_best_and_worst_trips_are_those_watched_from_their_beginning():
     trader = add_ranked()
     add_day(trader)
-    for net in (5.5, -3, 1):
-        add_trip(trader, net, days_ago=1)
-    add_trip(trader, 900, complete=False)
-    add_trip(trader, -70, days_ago=40)
+    add_day(trader, 1, best_trip_pnl=5.5, worst_trip_pnl=1)
+    add_day(trader, 2, best_trip_pnl=-3, worst_trip_pnl=-3)
+    add_day(trader, 40, best_trip_pnl=-70, worst_trip_pnl=-70)
     boards = publish()
 
     month, ever = row(boards["30"], trader), row(boards["all"], trader)
 
-    assert (month.best_trip_pnl, month.worst_trip_pnl) == (Decimal("5.5"), -3)
-    assert (ever.best_trip_pnl, ever.worst_trip_pnl) == (Decimal("5.5"), -70)
+    assert (month.best_trip_pnl, month.worst_trip_pnl) == (5.5, -3.0)
+    assert (ever.best_trip_pnl, ever.worst_trip_pnl) == (5.5, -70.0)
 
 
 @pytest.mark.django_db

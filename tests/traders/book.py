@@ -7,7 +7,21 @@ from decimal import Decimal
 from django.db.models import F
 
 from hlcopy.clock import from_ms, utc_now
-from traders.models import AccountSnapshot, EventHead, Ledger, Position, PositionEvent, Trader
+from traders import coverage
+from traders.models import (
+    AccountSnapshot,
+    Coin,
+    Correction,
+    EventHead,
+    FeedCursor,
+    FeedGap,
+    Ledger,
+    Position,
+    PositionEvent,
+    Trader,
+    WaitingFill,
+)
+from traders.socket_report import SocketReport
 
 STATE_MS = 1_760_000_000_000
 
@@ -72,3 +86,65 @@ def add_events(trader: Trader, count: int = 1, **values: object) -> list[int]:
         PositionEvent(id=number, created_at=utc_now(), **defaults) for number in ids
     )
     return ids
+
+
+def add_coin(name: str, *, dex: str = "", **values: object) -> Coin:
+    """List a coin."""
+    defaults = {"size_decimals": 4, "updated_at": utc_now(), **values}
+    return Coin.objects.create(name=name, dex=dex, **defaults)
+
+
+def follow(
+    *coins: str, until_ms: int | None, name: str = "host:1/0", connected: bool = True
+) -> None:
+    """Let a living socket carry the coins up to this block, as the stream process reports it."""
+    socket = SocketReport(
+        name=name,
+        connected=connected,
+        since_at=utc_now(),
+        coins=list(coins),
+        newest_block_ms=until_ms,
+        trades=1,
+        bad_frames=0,
+        reconnects=0,
+        last_error="",
+    )
+    coverage.report([socket])
+
+
+def add_cursor(coin: str, *, gap_until_ms: int | None, **values: object) -> FeedCursor:
+    """Let the feed have counted trades of a coin."""
+    return FeedCursor.objects.create(coin=coin, gap_until_ms=gap_until_ms, **values)
+
+
+def add_gap(coin: str, from_ms: int | None, to_ms: int, reason: str = "outage") -> FeedGap:
+    """Let a coin have a gap, as its cursor knows too."""
+    FeedCursor.objects.filter(coin=coin).update(gap_until_ms=to_ms)
+    return FeedGap.objects.create(
+        coin=coin, from_ms=from_ms, to_ms=to_ms, reason=reason, noted_at=utc_now()
+    )
+
+
+def add_waiting_fill(trader: Trader, coin: str, size: str = "1") -> WaitingFill:
+    """Let a trader have traded a coin whose position is not known."""
+    return WaitingFill.objects.create(
+        trader_id=trader.pk,
+        coin=coin,
+        time_ms=STATE_MS,
+        size=Decimal(size),
+        price=Decimal(100),
+        is_taker=True,
+    )
+
+
+def add_correction(trader: Trader, coin: str = "BTC", **values: object) -> Correction:
+    """Let two snapshots have shown another position than the feed."""
+    defaults = {
+        "corrected_at": utc_now(),
+        "state_time_ms": STATE_MS,
+        "ledger_size": Decimal(1),
+        "snapshot_size": Decimal("1.5"),
+        "cause": "drift",
+        **values,
+    }
+    return Correction.objects.create(trader=trader, coin=coin, **defaults)

@@ -17,7 +17,8 @@ from exchange.info import InfoClient
 from simulator import Simulator
 from tests.traders.told_again import assert_statistics_follow_from_log
 from traders.models import AccountSnapshot, Ledger, Position, PositionEvent, Trader
-from traders.tracking import Limits, Summary, run_pass
+from traders.pass_limits import Limits, Summary
+from traders.tracking import run_pass
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,24 @@ from django.urls import reverse
 from hlcopy.admin import COUNTED_ROWS, EstimatingPaginator
 from hlcopy.clock import utc_now
 from hlcopy.models import Alert, Heartbeat, JobHealth, JobRun
-from tests.traders.book import add_events, add_trader
+from tests.traders.book import add_correction, add_cursor, add_events, add_gap, add_trader
 from traders.models import (
     AccountSnapshot,
     Coin,
+    Correction,
     EventHead,
+    FeedCursor,
+    FeedGap,
     FeedSocket,
+    ImportedFile,
     Position,
     PositionEvent,
     Trader,
 )
 
 MODELS = [
-    *(Trader, Position, PositionEvent, AccountSnapshot, Coin, FeedSocket),
+    *(Trader, Position, PositionEvent, AccountSnapshot, Correction, Coin),
+    *(FeedSocket, FeedCursor, FeedGap, ImportedFile),
     *(JobRun, JobHealth, Heartbeat, Alert),
 ]
 ADDRESS = f"0xab{'c' * 38}"
@@ -64,6 +69,10 @@ def records(db):
     )
     Coin.objects.create(name="BTC", size_decimals=5, updated_at=now)
     FeedSocket.objects.create(name="host:1-ab/0", since_at=now, seen_at=now, coins=["BTC"])
+    add_cursor("BTC", gap_until_ms=None)
+    add_gap("BTC", None, 1, "first")
+    add_correction(trader)
+    ImportedFile.objects.create(path="/data/20251009/8.lz4", digest="ab", coins=["BTC"])
     JobRun.objects.create(job="track", slot=1, sent_at=now)
     JobHealth.objects.create(job="track", seconds=75)
     Heartbeat.objects.create(name="host:1:2", role="web", started_at=now, seen_at=now)

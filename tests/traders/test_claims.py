@@ -10,7 +10,7 @@ from django.utils import timezone
 from hlcopy.periodic import database_now
 from tests.traders.book import add_trader
 from traders import claims
-from traders.models import Trader
+from traders.models import Healing, Trader
 
 pytestmark = pytest.mark.django_db
 
@@ -119,7 +119,7 @@ def test_a_second_look_is_due_soon_and_not_in_this_pass(now):
     [trader] = add(now)
     [claim] = take(now).claims
     claims.finish(claim)
-    claims.look_again(trader)
+    claims.look_again(trader, Healing.DOUBT)
 
     assert ids(take(now)) == []
     assert ids(take(database_now() + timedelta(seconds=6))) == [trader]

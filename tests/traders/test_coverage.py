@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models import F
 
-from traders.coverage import SocketReport, covered_coins, feed, forget_dead, report
+from traders.coverage import covered_coins, feed, forget_dead, report
 from traders.models import FeedSocket
+from traders.socket_report import SocketReport
 
 SINCE = datetime(2026, 7, 22, 1, 30, tzinfo=UTC)
 ONE = SocketReport(

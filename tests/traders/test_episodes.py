@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traders import positions
-from traders.episodes import LARGEST_USD, TAKER_FEE, Episode, apply, watched_late
+from traders.episodes import LARGEST_USD, MAKER_FEE, TAKER_FEE, Episode, apply, watched_late
 from traders.positions import Change, Fill, Position
 
 D = Decimal
@@ -67,7 +67,13 @@ def test_a_round_trip_earns_the_difference_of_prices_less_taker_fees_both_ways()
     [trip] = trips(steps)
     assert (trip.side, trip.opened_at_ms, trip.closed_at_ms) == ("LONG", 5, 6)
     assert (trip.gross_pnl, trip.fees, trip.net_pnl) == (20, D("0.189"), D("19.811"))
-    assert trip.complete
+    assert (trip.complete, trip.held_ms) == (True, 1)
+
+
+def test_a_maker_pays_a_third_of_what_a_taker_pays():
+    _, made = run([buy(2, 100), sell(2, 110)], fee_rate=MAKER_FEE)
+
+    assert [one.fee for one in made] == [D("0.03"), D("0.033")]
 
 
 def test_scaling_in_and_out_is_one_round_trip():
@@ -91,7 +97,8 @@ def test_what_was_there_before_the_trader_was_watched_is_not_complete():
     _, steps = run([sell(3, 110)], start=Position("BTC", D(3), D(100)))
 
     [trip] = trips(steps)
-    assert (trip.complete, trip.opened_at_ms, trip.gross_pnl) == (False, None, 30)
+    assert (trip.complete, trip.opened_at_ms, trip.held_ms) == (False, None, None)
+    assert trip.gross_pnl == 30
 
 
 def test_a_reduction_without_a_price_makes_the_result_unknown_for_good():
@@ -144,7 +151,7 @@ def test_what_episodes_earned_and_what_is_open_is_all_that_was_earned(many, mark
     earned = sum((Fraction(trip.gross_pnl) for trip in trips(steps)), Fraction(0))
     if episode:
         worth = Fraction(episode.size) * (Fraction(mark) - Fraction(episode.entry_price))
-        earned += Fraction(episode.gross_pnl) + worth
+        earned += Fraction(episode.realised_pnl) + worth
     size = sum((Fraction(one.signed_size) for one in many), Fraction(0))
     cash = -sum((Fraction(one.signed_size) * Fraction(one.price) for one in many), Fraction(0))
     assert abs(earned - (cash + size * Fraction(mark))) < ROOM
@@ -178,7 +185,7 @@ def test_a_flip_has_exactly_one_end_and_one_beginning(many):
             assert ended.round_trip is not None
             assert ended.episode is None
             assert begun.episode is not None
-            assert begun.episode.gross_pnl == begun.realised == 0
+            assert begun.episode.realised_pnl == begun.realised == 0
         assert (episode.size if episode else 0) == position.size
 
 

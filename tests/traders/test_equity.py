@@ -8,15 +8,28 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traders.equity import LARGEST_INDEX, chained, inferred_flow, period_return, tracked_pnl
-from traders.positions import ZERO, Position, diff
+from traders import episodes, positions
+from traders.equity import (
+    LARGEST_INDEX,
+    Profit,
+    chained,
+    funding_paid,
+    inferred_flow,
+    period_return,
+    price_doubt,
+    tracked_pnl,
+    unrealised_pnl,
+)
+from traders.positions import ZERO, Fill, Position, diff
 
 D = Decimal
+PRICE = D(100)
 VALUES = st.decimals("0", "1000000", places=2)
-
-
-SIZES = st.decimals("-1000", "1000", places=3)
 PRICES = st.decimals("0.01", "90000", places=2)
+FILLS = st.builds(
+    *(Fill, st.just("BTC"), st.sampled_from(["BUY", "SELL"]), PRICES),
+    st.decimals("0.001", "1000", places=3),
+)
 
 
 @dataclass
@@ -28,12 +41,8 @@ class Holding:
     funding_since_open: Decimal | None = None
 
 
-def holdings(size, mark, funding=None):
+def holdings(size, mark=PRICE, funding=None):
     return {"BTC": Holding(size, mark, funding)} if size else {}
-
-
-def earned(before, after, steps=(), fees=ZERO):
-    return tracked_pnl(before, after, steps, fees)
 
 
 def rate(before, now, flow=ZERO):
@@ -44,42 +53,66 @@ def change_of_size(before, after):
     return diff({"BTC": Position("BTC", before)}, {"BTC": Position("BTC", after)})
 
 
-def test_fees_and_funding_are_taken_from_what_the_marks_earned():
-    before, after = holdings(D(2), D(100), D("0.5")), holdings(D(2), D(103), D("0.75"))
+def test_open_positions_and_what_was_realised_are_earned_and_funding_is_paid():
+    before, now = Profit(D(10), D(100)), Profit(D(-5), D(130))
 
-    assert earned(before, after, [], D("0.1")) == (D("5.65"), 0)
+    assert tracked_pnl(before, now, D("0.25")) == D("14.75")
+
+
+def test_nothing_is_known_to_be_earned_where_a_part_is_unknown():
+    known = Profit(D(1), D(1))
+
+    for unknown in (Profit(None, D(1)), Profit(D(1), None)):
+        assert tracked_pnl(unknown, known) is None
+        assert tracked_pnl(known, unknown) is None
+
+
+def test_a_position_is_worth_more_by_its_mark_and_unknown_without_one():
+    short = Holding(D(-2), D(90))
+
+    assert unrealised_pnl([(short, D(100)), (Holding(D(1), D(5)), D(4))]) == 21
+    assert unrealised_pnl([(short, D(100)), (Holding(D(1), None), D(4))]) is None
+    assert unrealised_pnl([]) == 0
 
 
 def test_the_funding_of_a_flipped_position_is_not_that_of_the_one_before():
-    before, after = holdings(D(2), D(100), D(7)), holdings(D(-2), D(100), D(1))
-    steps = [(one, D(100)) for one in change_of_size(D(2), D(-2))]
+    held = holdings(D(2), funding=D("0.5"))
 
-    assert earned(before, after, steps) == (0, 0)
-
-
-def test_nothing_is_known_to_be_earned_where_a_price_is_unknown():
-    held, [close] = holdings(D(2), D(100)), change_of_size(D(2), D(0))
-
-    assert earned(held, {}, [(close, None)]) == (None, 0)
-    assert earned(holdings(D(2), None), held) == (None, 0)
-    assert earned(held, holdings(D(2), None)) == (None, 0)
+    assert funding_paid(held, holdings(D(3), funding=D("0.75"))) == D("0.25")
+    assert funding_paid(held, holdings(D(-2), funding=D(1))) == 0
+    assert funding_paid(held, holdings(D(2))) == 0
 
 
 def test_a_price_that_is_only_a_mark_is_in_doubt_by_its_distance_from_the_mark_before():
-    [close] = change_of_size(D(2), D(0))
+    [close] = diff({"BTC": Position("BTC", D(2))}, {})
+    [opened] = diff({}, {"BTC": Position("BTC", D(2), D(90))})
 
-    assert earned(holdings(D(2), D(100)), {}, [(close, D(90))]) == (-20, 20)
+    assert price_doubt(holdings(D(2)), [(close, D(90))]) == 20
+    assert price_doubt(holdings(D(2)), [(close, None)]) == 0
+    assert price_doubt({}, [(opened, D(90))]) == 0
 
 
-@given(SIZES, SIZES, PRICES, PRICES, PRICES)
-def test_cash_and_positions_change_by_what_was_earned(size_before, size_after, old, new, price):
-    before, after = holdings(size_before, old), holdings(size_after, new)
-    steps = [(one, price) for one in change_of_size(size_before, size_after)]
+@given(st.lists(FILLS, max_size=8), st.lists(FILLS, max_size=8), PRICES, PRICES)
+def test_what_was_earned_is_what_cash_and_positions_have_become_more(earlier, later, old, new):
+    def play(fills, position, episode, realised):
+        for fill in fills:
+            position, changes = positions.apply(position, fill)
+            for change in changes:
+                step = episodes.apply(episode, change, price=fill.price, at_ms=1)
+                episode, realised = step.episode, realised + step.realised - step.fee
+        return position, episode, realised
 
-    pnl, _ = earned(before, after, steps)
+    def profit(position, mark, realised):
+        held = Holding(position.size, mark)
+        return Profit(unrealised_pnl([(held, position.entry_price)]), realised)
 
-    cash = -(size_after - size_before) * price
-    assert pnl == cash + size_after * new - size_before * old
+    before, episode, realised = play(earlier, Position("BTC"), None, ZERO)
+    after, _, realised_after = play(later, before, episode, realised)
+
+    cash = -sum(fill.signed_size * fill.price for fill in later)
+    fees = sum(fill.size * fill.price * episodes.TAKER_FEE for fill in later)
+    pnl = tracked_pnl(profit(before, old, realised), profit(after, new, realised_after))
+    assert abs(pnl - (cash - fees + after.size * new - before.size * old)) < D("1E-9")
 
 
 def test_a_jump_that_trading_does_not_explain_is_a_flow():

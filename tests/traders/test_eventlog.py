@@ -13,7 +13,7 @@ from hlcopy.broadcast import EVENTS_CHANNEL
 from tests.traders.book import add_trader
 from tests.traders.states import T, held, record, state
 from traders.models import EventHead, Ledger, PositionEvent
-from traders.recording import writing
+from traders.writing import writing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

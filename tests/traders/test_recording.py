@@ -9,8 +9,10 @@ from django.db import DataError
 
 from tests.traders.book import add_trader
 from tests.traders.states import SIZE_DECIMALS, T, held, record, state
-from traders.models import AccountSnapshot, EventHead, Ledger, Position, PositionEvent
-from traders.recording import Verdict, known_value, on_grid, record_snapshots
+from traders.models import AccountSnapshot, EventHead, Healing, Ledger, Position, PositionEvent
+from traders.recording import record_snapshots
+from traders.snapshots import known_value, on_grid
+from traders.verdicts import Verdict
 
 pytestmark = pytest.mark.django_db
 
@@ -94,7 +96,7 @@ def test_a_reply_without_any_position_waits_for_a_second_look(trader):
     _, emptied = record(trader, state(T, held("BTC", "2")), state(T + 1))
 
     assert emptied.verdicts == {"": Verdict.WAITS}
-    assert emptied.look_again
+    assert emptied.look_again is Healing.DOUBT
     assert sizes() == {"BTC": 2}
     assert events() == []
 
@@ -104,8 +106,8 @@ def test_the_second_look_closes_what_is_really_gone(trader):
         trader, state(T, held("BTC", "2")), state(T + 1), state(T + 5_000), state(T + 5_001)
     )
 
-    assert (early.verdicts[""], early.look_again) == (Verdict.WAITS, True)
-    assert (confirmed.verdicts[""], confirmed.look_again) == (Verdict.APPLIED, False)
+    assert (early.verdicts[""], early.look_again) == (Verdict.WAITS, Healing.DOUBT)
+    assert (confirmed.verdicts[""], confirmed.look_again) == (Verdict.APPLIED, None)
     assert events() == [("CLOSE", "BTC", "SELL", 2, 0)]
     assert PositionEvent.objects.get().exchange_time_ms == T + 5_001
     assert sizes() == {}
@@ -121,7 +123,7 @@ def test_the_second_look_finds_everything_still_there(trader):
         state(T + 10_000),
     )
 
-    assert (again.verdicts[""], again.look_again) == (Verdict.APPLIED, False)
+    assert (again.verdicts[""], again.look_again) == (Verdict.APPLIED, None)
     assert emptied.verdicts == {"": Verdict.WAITS}
     assert events() == []
 

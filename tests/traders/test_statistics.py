@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.traders.book import add_trader
 from tests.traders.states import T, held, record, state
 from tests.traders.told_again import assert_statistics_follow_from_log
-from traders.models import OpenEpisode, PositionEvent, RoundTrip, TraderDay
+from traders.models import Position, PositionEvent, RoundTrip, TraderDay
 from traders.statistics import MARK_LASTS_MS
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_a_round_trip_is_valued_at_the_newest_mark_of_any_trader(trader):
         {},
         {"entry_price": "100", "mark_price": "110", "funding": None},
     ]
-    assert OpenEpisode.objects.count() == 0
+    assert day.held_ms == 9_000
     assert_statistics_follow_from_log()
 
 
@@ -86,8 +86,8 @@ def test_a_reduction_is_valued_at_the_mark_of_its_own_snapshot(trader):
         state(T + 2, at_mark("ETH", "-1", "50", "40")),
     )
 
-    episode = OpenEpisode.objects.get()
-    assert (episode.size, episode.peak_size, episode.gross_pnl) == (-1, 4, 30)
+    episode = Position.objects.get()
+    assert (episode.size, episode.peak_size, episode.realised_pnl) == (-1, 4, 30)
     assert TraderDay.objects.get().realised_gross == 30
     assert details()[-1] == {"entry_price": "50", "mark_price": "40"}
     assert_statistics_follow_from_log()
@@ -126,17 +126,31 @@ def test_a_flip_ends_one_episode_and_begins_the_next(trader):
     )
 
     assert RoundTrip.objects.get().gross_pnl == -10
-    episode = OpenEpisode.objects.get()
+    episode = Position.objects.get()
     assert (episode.size, episode.entry_price, episode.opened_at_ms) == (-3, 90, T + 2)
     assert_statistics_follow_from_log()
 
 
-def test_an_episode_that_no_longer_fits_its_position_begins_anew(trader):
-    record(trader, EMPTY, state(T + 1, at_mark("BTC", "2", "100", "100")))
-    OpenEpisode.objects.update(size=D(5))
-    record(trader, state(T + 2, at_mark("BTC", "1", "100", "100")))
+def test_an_episode_goes_on_through_snapshots_without_a_change(trader):
+    opened = at_mark("BTC", "-2", "100", "100")
+    record(trader, EMPTY, state(T + 1, opened), state(T + 2, opened), state(T + 3, opened))
 
-    assert OpenEpisode.objects.get().opened_at_ms is None
+    episode = Position.objects.get()
+    assert (episode.opened_at_ms, episode.peak_size, episode.fees) == (T + 1, 2, D("0.09"))
+
+
+def test_a_reduction_realises_from_the_entry_price_that_was_told_last(trader):
+    record(
+        trader,
+        EMPTY,
+        state(T + 1, at_mark("BTC", "2", "100", "100")),
+        state(T + 2, at_mark("BTC", "2", "104", "104")),  # out and in again, unseen
+        state(T + 3, at_mark("BTC", "1", "104", "110")),
+    )
+
+    episode = Position.objects.get()
+    assert (episode.opened_at_ms, episode.realised_pnl) == (T + 1, 6)
+    assert_statistics_follow_from_log()
 
 
 def test_each_day_has_the_equity_that_was_seen_on_it(trader):
@@ -221,7 +235,7 @@ def test_a_snapshot_that_is_not_applied_counts_nowhere(trader):
     assert_statistics_follow_from_log()
 
 
-def test_a_snapshot_without_a_change_costs_one_statement(trader):
+def test_a_snapshot_without_a_change_costs_two_statements(trader):
     def statements(at_ms, *positions):
         with CaptureQueriesContext(
             connection,
@@ -232,10 +246,11 @@ def test_a_snapshot_without_a_change_costs_one_statement(trader):
     record(trader, state(T, held("BTC", "1"), held("ETH", "2")))
     many = statements(T + 1, held("BTC", "1"), held("ETH", "2"))
 
-    tables = ("traders_traderday", "traders_openepisode", "traders_roundtrip")
-    assert len([sql for sql in many if any(table in sql for table in tables)]) == 1
-    # Limits, ledger, positions before, positions after, snapshot, day, ledger.
-    assert len(many) == 7
+    tables = ("traders_traderday", "traders_roundtrip")
+    assert len([sql for sql in many if any(table in sql for table in tables)]) == 2
+    # Limits, ledger, positions before, what waits, what has moved, cursors, sum of days, positions
+    # after, snapshot, day, ledger.
+    assert len(many) == 11
 
 
 def test_figures_beyond_all_reason_are_unknown_and_stop_nobody(trader):

@@ -14,6 +14,7 @@ from tests.traders.passes import (
     meet,
     run,
 )
+from traders.fetching import REQUESTS_IN_FLIGHT
 from traders.models import Trader
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,7 +153,8 @@ def test_the_weight_of_a_pass_is_spent_while_traders_wait(sim):
         assert 0.95 * 94 <= summary.weight_used == now_spent - spent <= 94
         spent = now_spent
 
-    assert Trader.objects.filter(last_tracked_at__isnull=False).count() == (94 - 20 + 94) // 2
+    # The list of coins and 37 new ones; then 47, of whom a quarter of each batch was met before.
+    assert Trader.objects.filter(last_tracked_at__isnull=False).count() == 37 + 47 - (5 + 5 + 2)
 
 
 def test_a_pass_gives_its_weight_out_evenly(sim):
@@ -189,3 +191,14 @@ def test_a_pass_that_waits_for_its_next_batch_ends_with_a_429(sim):
     assert summary.stopped_because.startswith("RateLimited")
     assert untouched() == 100
     assert summary.seconds < NEXT_BATCH_SECONDS
+
+
+@pytest.mark.timeout(30)
+def test_a_pass_ends_though_all_that_it_may_ask_at_once_is_given_up_at_once(sim):
+    run(sim, weight=20, batch_size=1)
+    meet([f"0x{number:040x}" for number in range(1, 301)])
+    with sim.fault(rest_slow_seconds=5):
+        summary = run(sim, batch_size=REQUESTS_IN_FLIGHT, seconds=1)
+
+    assert summary.stopped_because == "deadline"
+    assert summary.traders_released == REQUESTS_IN_FLIGHT

@@ -12,6 +12,7 @@ from tests.traders.book import (
     add_position,
     add_snapshot,
     add_trader,
+    add_waiting_fill,
     address,
 )
 
@@ -118,6 +119,7 @@ def test_an_event_has_the_fields_of_the_contract(client):
         "notional": "120000.2",
         "source": "snapshot",
         "stale": False,
+        "replayed": False,
         "exchange_time_ms": STATE_MS,
         "details": {},
     }
@@ -153,6 +155,19 @@ def test_one_trader_is_shown_with_positions_as_of_their_snapshot(client):
         "as_of": STATE_AT,
     }
     assert (long["coin"], long["side"], long["notional"]) == ("BTC", "LONG", None)
+
+
+def test_a_position_that_nothing_has_told_is_shown_as_unknown(client):
+    trader = add_trader()
+    add_waiting_fill(trader, "BTC")
+
+    answer = client.get(f"/api/v1/traders/{trader.address}").json()
+
+    unknown = ("size", "side", "entry_price", "notional", "unrealised_pnl", "leverage", "as_of")
+    assert answer["positions"] == [
+        {"coin": "BTC", "known": False, "stale": True, **dict.fromkeys(unknown)}
+    ]
+    assert answer["complete_as_of"] is None
 
 
 def test_positions_are_not_complete_before_every_dex_has_a_base(client):

@@ -66,6 +66,12 @@ def test_a_list_shows_who_is_asked_for(client, cast, query, expected):
     assert answer["count"] == len(expected.split())
 
 
+def test_who_has_an_unknown_position_is_not_known_to_hold_none(client, cast):
+    Ledger.objects.filter(account_value=Decimal("20.5")).update(doubts={"ETH": {"floor": None}})
+
+    assert client.get(TRADERS, {"has_positions": "false"}).json()["results"] == []
+
+
 def test_pages_keep_the_filters_and_end(client):
     for number in range(1, 6):
         add_position(add_trader(number), "BTC", "1")

@@ -62,7 +62,8 @@ def main() -> None:
     django.setup()
     from exchange.info import InfoClient  # noqa: PLC0415 (needs the settings)
     from tests.traders.passes import OpenBudget  # noqa: PLC0415
-    from traders.tracking import Limits, run_pass  # noqa: PLC0415
+    from traders.pass_limits import Limits  # noqa: PLC0415
+    from traders.tracking import run_pass  # noqa: PLC0415
 
     api_url, seconds, poison = sys.argv[1:]
 

@@ -85,7 +85,7 @@ def event(number: int) -> Entry:
     """Event `number`: of trader 0, 1 or 2, in one of two coins, worth its own number."""
     published = PublishedEvent(
         number, number % 3, address(number % 3), from_ms(STATE_MS), "OPEN", COINS[number % 2],
-        "BUY", "0", "1", "1", str(number), "feed", False, STATE_MS, {},
+        "BUY", "0", "1", "1", str(number), "feed", False, False, STATE_MS, {},
     )  # fmt: skip
     return entry(published, from_ms(STATE_MS))
 

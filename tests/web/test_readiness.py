@@ -8,11 +8,12 @@ from django.db import connection
 
 from hlcopy.clock import now_ms, utc_now
 from hlcopy.models import JobRun
+from tests.traders.book import add_coin, add_cursor
 from tests.web.server import WebServer, free_port, until
 from traders.models import FeedSocket
 
 
-def socket(name, *, connected=True, seen=0, since=60, error=""):
+def socket(name, *, connected=True, seen=0, since=60, error="", coins=()):
     """Write one socket's row; `seen` and `since` are seconds ago."""
     now = utc_now()
     return FeedSocket.objects.create(
@@ -22,6 +23,7 @@ def socket(name, *, connected=True, seen=0, since=60, error=""):
         seen_at=now - timedelta(seconds=seen),
         newest_block_ms=now_ms() - 1000,
         last_error=error,
+        coins=list(coins),
     )
 
 
@@ -34,12 +36,17 @@ def test_the_feed_is_told_from_the_sockets_that_live(book, server):
         "sockets": 0,
         "last_error": None,
         "last_block_age_seconds": None,
+        "coins": 0,
+        "open_gaps": 0,
     }
 
-    old = socket("a:1/0", since=100)
-    socket("a:1/1", since=50)
-    socket("b:2/0", connected=False, error="timed out")
-    socket("c:3/0", seen=30)
+    add_coin("DEAD", is_delisted=True)
+    for coin in ("BTC", "ETH", "SOL", "DEAD"):
+        add_cursor(coin, gap_until_ms=1)
+    old = socket("a:1/0", since=100, coins=["BTC", "ETH"])
+    socket("a:1/1", since=50, coins=["BTC", "NEW"])
+    socket("b:2/0", connected=False, error="timed out", coins=["SOL"])
+    socket("c:3/0", seen=30, coins=["SOL"])
     until(lambda: server.get("/health/ready")[1]["feed"]["connected"])
     status, content = server.get("/health/ready")
     assert (status, content["status"], content["reasons"]) == (200, "ready", [])
@@ -47,6 +54,7 @@ def test_the_feed_is_told_from_the_sockets_that_live(book, server):
     assert (feed["sockets"], feed["last_error"]) == (2, "timed out")
     assert feed["since"] == old.since_at.isoformat().replace("+00:00", "Z")
     assert 1 <= feed["last_block_age_seconds"] < 60
+    assert (feed["coins"], feed["open_gaps"]) == (3, 1)
 
     lost_at = utc_now() - timedelta(seconds=20)
     FeedSocket.objects.filter(connected=True).update(seen_at=lost_at)

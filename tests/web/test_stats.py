@@ -10,9 +10,19 @@ from django.db.models.functions import Now
 from hlcopy import heartbeats, measurements
 from hlcopy.clock import utc_now
 from hlcopy.models import Alert, Heartbeat, JobHealth, JobRun, Measurement, StatSample
-from tests.traders.book import add_events, add_trader
+from tests.traders.book import (
+    STATE_MS,
+    add_coin,
+    add_correction,
+    add_cursor,
+    add_events,
+    add_gap,
+    add_trader,
+    follow,
+)
 from traders import coverage, measuring
-from traders.models import FeedSocket, Trader
+from traders.models import FeedGap, FeedSocket, Trader
+from traders.socket_report import SocketReport
 from web import watching
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +44,7 @@ CONTRACT = {
     "websocket": {"active_connections", "lagging", "closed_slow"},
     "cache": {"redis_connected", "age_seconds", "hits", "misses"},
     "jobs": {"schedulers", "workers", "periodic"},
+    "drift": {"total", "last_day"},
 }
 
 
@@ -47,7 +58,7 @@ def report(trades=100, reconnects=0, number=0):
     """Write a socket's row as the stream process does."""
     coverage.report(
         [
-            coverage.SocketReport(
+            SocketReport(
                 name=f"host:1/{number}",
                 connected=True,
                 since_at=utc_now(),
@@ -77,17 +88,18 @@ def age_samples(seconds):
 def test_it_has_every_key_of_the_contract_and_nothing_is_invented(client):
     content = ask(client)
 
-    assert set(content) == {"time", "drift", "alerts", *CONTRACT}
+    assert set(content) == {"time", "alerts", *CONTRACT}
     for key, names in CONTRACT.items():
         assert set(content[key]) == names
     assert set(content["tracking"]["rotation_seconds"]) == {"p50", "p95", "oldest"}
-    assert content["feed"] | {"connected": False, "sockets": 0, "reconnects_total": 0} == {
+    assert content["feed"] == {
         **dict.fromkeys(CONTRACT["feed"]),
         "connected": False,
-        "sockets": 0,
-        "reconnects_total": 0,
-        "reconnects_last_hour": 0,
+        **dict.fromkeys(("sockets", "reconnects_total", "reconnects_last_hour"), 0),
+        **dict.fromkeys(("open_gaps", "gaps_last_day"), 0),
     }
+    assert content["drift"] == {"total": 0, "last_day": 0}
+    assert content["tracking"]["healing"] == 0
     assert content["database"]["active_traders"] is None
     assert content["weight"]["used_last_60s"] is None
 
@@ -106,6 +118,34 @@ def test_the_feed_is_counted_over_samples(client):
     assert feed["trades_per_second"] == pytest.approx(30, rel=0.1)
     assert feed["last_trade_age_seconds"] < 5
     assert feed["reconnects_last_hour"] == feed["reconnects_total"] == 2
+
+
+def test_gaps_and_silent_coins_are_counted_by_coin(client):
+    add_coin("DEAD", is_delisted=True)
+    for coin, newest_ms in (("BTC", STATE_MS), ("ETH", STATE_MS - 60_001), ("SOL", 1), ("DEAD", 1)):
+        add_cursor(coin, gap_until_ms=1, newest_ms=newest_ms)
+    follow("BTC", "ETH", "NEW", until_ms=STATE_MS)
+    add_gap("BTC", 1, 2)
+    add_gap("SOL", 1, 2)
+    FeedGap.objects.filter(coin="BTC").update(noted_at=Now() - timedelta(hours=25))
+
+    feed = ask(client)["feed"]
+    assert (feed["open_gaps"], feed["gaps_last_day"], feed["silent_coins"]) == (1, 1, 1)
+
+    FeedSocket.objects.update(seen_at=Now() - timedelta(seconds=6))
+    feed = ask(client)["feed"]
+    assert (feed["open_gaps"], feed["silent_coins"]) == (3, None)
+
+
+def test_who_waits_for_healing_and_what_has_drifted_is_counted(client):
+    trader, _other = add_trader(1), add_trader(2)
+    Trader.objects.filter(pk=trader.pk).update(healing="doubt")
+    for cause, hours in (("drift", 1), ("drift", 25), ("gap", 1)):
+        add_correction(trader, cause=cause, corrected_at=utc_now() - timedelta(hours=hours))
+
+    content = ask(client)
+    assert content["tracking"]["healing"] == 1
+    assert content["drift"] == {"total": 2, "last_day": 1}
 
 
 def test_an_old_sample_says_nothing_of_now(client):

@@ -22,7 +22,7 @@ ANYTHING: Schema = {"type": "object", "additionalProperties": True}
 
 def null_or(schema: Schema) -> Schema:
     """Return the schema of a value that may be unknown."""
-    if "type" not in schema:
+    if "type" not in schema or "enum" in schema:
         return {"anyOf": [schema, {"type": "null"}]}
     return schema | {"type": [schema["type"], "null"]}
 
@@ -84,7 +84,7 @@ def page(item: Schema, **more: Schema) -> Schema:
 
 def metric(kind: str) -> Schema:
     """Return the schema of a metric, which may be unknown."""
-    return null_or(WHOLE if kind == "count" else DECIMAL)
+    return null_or({"count": WHOLE, "flag": FLAG}.get(kind, DECIMAL))
 
 
 CATALOGUE = {name: metric(each.kind) for name, each in METRICS.items()}
@@ -109,15 +109,15 @@ SHAPES: dict[str, Schema] = {
     "TraderPage": page(ref("Trader")),
     "Position": record(
         coin=TEXT,
-        size=DECIMAL,
-        side=one_of("LONG", "SHORT"),
-        entry_price=DECIMAL,
+        size=null_or(DECIMAL),
+        side=null_or(one_of("LONG", "SHORT")),
+        entry_price=null_or(DECIMAL),
         notional=null_or(DECIMAL),
         unrealised_pnl=null_or(DECIMAL),
         leverage=null_or(WHOLE),
         known=FLAG,
         stale=FLAG,
-        as_of=MOMENT,
+        as_of=null_or(MOMENT),
     ),
     "Component": record(
         **dict.fromkeys(("value", "normalised", "weight", "contribution"), null_or(DECIMAL))
@@ -150,6 +150,7 @@ SHAPES: dict[str, Schema] = {
         notional=null_or(DECIMAL),
         source=one_of(*PositionEvent.Source.values),
         stale=FLAG,
+        replayed=FLAG,
         exchange_time_ms=WHOLE,
         details=ANYTHING,
     ),
@@ -170,6 +171,8 @@ SHAPES: dict[str, Schema] = {
         trader_score=DECIMAL,
         **CATALOGUE,
         age_is_lower_bound=FLAG,
+        tracking_since=MOMENT,
+        coverage=null_or(DECIMAL),
         missing=many(TEXT),
         components=named(ref("Component")),
         open_positions=null_or(WHOLE),

@@ -1,7 +1,7 @@
 // The status bar: are the live updates, the exchange's feed and the database there?
 
 import { repeat } from "./api.js";
-import { ago, time, write } from "./text.js";
+import { ago, count, time, write } from "./text.js";
 
 const ASK_EVERY_SECONDS = 3;
 const SILENT_AFTER_SECONDS = 60; // the sockets live, but somebody always trades
@@ -47,8 +47,12 @@ function feedStatus(readiness) {
     const age = feed.last_block_age_seconds;
     const block = age === null ? "no trade yet" : `last block ${blockAge(age)}`;
     const sockets = `${feed.sockets} ${feed.sockets === 1 ? "socket" : "sockets"}`;
-    const [state, word] = age > SILENT_AFTER_SECONDS ? ["wait", "silent"] : ["good", "live"];
-    return [state, `Exchange feed ${word} · ${sockets} · ${block}`, `since ${feed.since}`];
+    const silent = age > SILENT_AFTER_SECONDS;
+    const coins = `${count(feed.coins)} ${feed.coins === 1 ? "coin" : "coins"} live`;
+    const open = feed.open_gaps;
+    const gaps = open ? ` · ${count(open)} open ${open === 1 ? "gap" : "gaps"}` : "";
+    const text = `Exchange feed ${silent ? "silent" : "live"} · ${sockets} · ${block} · ${coins}${gaps}`;
+    return [silent || gaps ? "wait" : "good", text, `since ${feed.since}`];
   }
   const since = feed.since ? ` since ${time(feed.since)} (${ago(feed.since)})` : "";
   const never = "Exchange feed not started";

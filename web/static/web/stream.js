@@ -1,9 +1,23 @@
 // The live list of events: newest first, bounded, drawn once per frame of the screen.
 
 import { read } from "./api.js";
-import { UNKNOWN, dateAndTime, decimal, dollars, element, price, time, traderLink } from "./text.js";
+import {
+  UNKNOWN,
+  dateAndTime,
+  decimal,
+  dollars,
+  element,
+  gain,
+  price,
+  time,
+  traderLink,
+} from "./text.js";
 
 const LONGEST = 200;
+const TAGS = {
+  stale: "Trades of this coin may have been missed before this one: the sizes may be wrong",
+  replayed: "Its trades were more than 30 s old when they came",
+};
 
 export class Stream {
   #list;
@@ -124,8 +138,35 @@ function row(event, showsTrader) {
     size,
     at,
     element("span", "worth", dollars(event.notional)),
-    showsTrader ? traderLink(event.trader_address) : element("span", "source", event.source),
+    by(event, showsTrader),
     when,
   );
   return item;
+}
+
+/** Who or what told it, the role in the trades, what was realised, and what speaks against it. */
+function by(event, showsTrader) {
+  const { role, realised_pnl: realised, fees } = event.details;
+  const cell = element("span", "by");
+  cell.append(
+    showsTrader ? traderLink(event.trader_address) : element("span", "source", event.source),
+  );
+  if (role) {
+    const played = element("span", "role", role === "both" ? "taker + maker" : role);
+    if (fees) played.title = `fees about ${dollars(fees)}, estimated`;
+    cell.append(played);
+  }
+  if (realised) {
+    const profit = element("span", "gain", gain(realised));
+    profit.dataset.sign = Math.sign(Number(realised));
+    profit.title = "realised by the closed part, before fees and funding";
+    cell.append(profit);
+  }
+  for (const [name, meaning] of Object.entries(TAGS)) {
+    if (!event[name]) continue;
+    const tag = element("span", "tag", name);
+    tag.title = meaning;
+    cell.append(tag);
+  }
+  return cell;
 }

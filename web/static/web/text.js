@@ -40,6 +40,12 @@ export function count(number) {
   return NUMBER.format(number);
 }
 
+/** A share of 1; one that is not whole is never shown as 100 %. */
+export function share(text) {
+  if (text === null || text === undefined) return UNKNOWN;
+  return `${(Math.floor(Number(text) * 1000) / 10).toFixed(1)} %`;
+}
+
 /** A sum of money, rounded for the eye. */
 export function dollars(text) {
   if (text === null) return UNKNOWN;

@@ -1,16 +1,31 @@
-// One trader: the positions as last known, and the events, live.
+// One trader: the positions, each with how well it is known, and the events, live.
 
 import { read, repeat } from "./api.js";
+import { mark, tally } from "./standing.js";
 import { watchStatus } from "./status.js";
 import { Stream, follow } from "./stream.js";
-import { ago, copyButton, dateAndTime, decimal, dollars, element, fact, gain, write } from "./text.js";
+import {
+  UNKNOWN,
+  ago,
+  copyButton,
+  decimal,
+  dollars,
+  element,
+  fact,
+  gain,
+  price,
+  share,
+  write,
+} from "./text.js";
 import { Updates } from "./updates.js";
 
 const REFRESH_SECONDS = 5;
+const FOLLOWED_SECONDS = 60;
 
 const address = document.querySelector("main").dataset.address;
 const body = document.querySelector("#positions tbody");
 const empty = document.querySelector("#positions .empty");
+const states = document.querySelector("#positions .states");
 const refusal = document.querySelector(".refusal");
 document.querySelector("#address").append(copyButton(address));
 
@@ -24,6 +39,7 @@ async function show() {
     fact("tracked", tracked ? ago(tracked) : "waiting", tracked);
     fact("complete", complete ? ago(complete) : "unknown", complete);
     body.replaceChildren(...trader.positions.map(row));
+    write(states, tally(trader.positions));
     empty.hidden = trader.positions.length > 0;
     write(
       empty,
@@ -37,25 +53,39 @@ async function show() {
   }
 }
 
+/** How well the trader was followed in the month, as the leaderboard has it. */
+async function showFollowed() {
+  try {
+    const month = (await read(`/api/v1/traders/${address}/metrics`)).windows["30"];
+    const { coverage, known_share: known, tracking_since: since } = month ?? {};
+    fact("coverage", share(coverage), coverage ? since : null);
+    fact("known-share", share(known));
+  } catch (failure) {
+    write(refusal, failure.message);
+  }
+}
+
 function row(position) {
   const made = element("tr");
-  made.dataset.side = position.side;
+  if (position.side) made.dataset.side = position.side;
   const coin = element("th", "coin", position.coin);
   coin.scope = "row";
-  const sign = position.side === "LONG" ? "▲" : "▼";
-  const asOf = element("td", "as-of", position.stale ? ago(position.as_of) : "live");
-  asOf.title = `${position.stale ? "as of" : "live, base of"} ${dateAndTime(position.as_of)}`;
+  const sides = { LONG: "▲ LONG", SHORT: "▼ SHORT" };
+  const state = element("td", "state");
+  state.append(mark(position));
+  const entry = element("td", "number", price(position.entry_price));
+  if (position.entry_price) entry.title = decimal(position.entry_price);
   const profit = element("td", "gain number", gain(position.unrealised_pnl));
   profit.dataset.sign = Math.sign(Number(position.unrealised_pnl ?? 0));
   made.append(
     coin,
-    element("td", "side", `${sign} ${position.side}`),
+    element("td", position.side ? "side" : "", sides[position.side] ?? UNKNOWN),
     element("td", "number", decimal(position.size)),
-    element("td", "number", decimal(position.entry_price)),
+    entry,
     element("td", "number", dollars(position.notional)),
     profit,
-    element("td", "number", position.leverage === null ? "–" : `${position.leverage}×`),
-    asOf,
+    element("td", "number", position.leverage === null ? UNKNOWN : `${position.leverage}×`),
+    state,
   );
   return made;
 }
@@ -67,4 +97,5 @@ follow(updates, stream, history);
 watchStatus(document.querySelector("#status"), updates);
 updates.start();
 const refresh = repeat(REFRESH_SECONDS, show);
+repeat(FOLLOWED_SECONDS, showFollowed);
 updates.addEventListener("trade_event", refresh);

@@ -1,0 +1,219 @@
+"""Writes what a batch of trades has made: one statement for each table, however large the batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import date
+from typing import Any
+
+from django.db import connection
+
+from traders.cursors import Gap, Window
+from traders.episodes import RoundTrip
+from traders.folding import Account, Holding
+from traders.knowledge import dex_of
+from traders.outcome import DaySums
+
+# What depends on the size is no longer what the snapshot told, nor on another side the rest of it.
+WRITE_POSITIONS = """
+INSERT INTO traders_position AS held (
+    trader_id, coin, dex, size, entry_price, opened_at_ms, peak_size, realised_pnl, fees,
+    leverage_type
+)
+SELECT news.*, '' FROM unnest(
+    %s::bigint[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::bigint[], %s::numeric[],
+    %s::numeric[], %s::numeric[]
+) AS news
+ON CONFLICT (trader_id, coin) DO UPDATE SET
+    size = excluded.size, entry_price = excluded.entry_price,
+    opened_at_ms = excluded.opened_at_ms, peak_size = excluded.peak_size,
+    realised_pnl = excluded.realised_pnl, fees = excluded.fees,
+    notional = NULL, unrealised_pnl = NULL, margin_used = NULL, liquidation_price = NULL,
+    funding_since_open = CASE WHEN sign(held.size) = sign(excluded.size)
+        THEN held.funding_since_open END
+"""
+REMOVE_POSITIONS = """
+DELETE FROM traders_position AS held
+USING unnest(%s::bigint[], %s::text[]) AS gone (trader_id, coin)
+WHERE held.trader_id = gone.trader_id AND held.coin = gone.coin
+"""
+_OF_DAYS = [column.name for column in fields(DaySums)]
+# How a new row is added to the stored one. GREATEST and LEAST pass over null.
+_ADDED = {name: f"kept.{name} + excluded.{name}" for name in _OF_DAYS} | {
+    "best_trip_pnl": "greatest(kept.best_trip_pnl, excluded.best_trip_pnl)",
+    "worst_trip_pnl": "least(kept.worst_trip_pnl, excluded.worst_trip_pnl)",
+}
+_COUNTS = ("fills", "events", "closed", "completed", "wins", "losses")
+_TYPES = dict.fromkeys(_COUNTS, "int") | {"held_ms": "bigint"}
+ADD_TO_DAYS = f"""
+INSERT INTO traders_traderday AS kept (trader_id, day, net_flow, snapshots, {", ".join(_OF_DAYS)})
+SELECT news.trader_id, news.day, 0, 0, {", ".join(f"news.{name}" for name in _OF_DAYS)}
+FROM unnest(%s::bigint[], %s::date[], {
+    ", ".join(f"%s::{_TYPES.get(name, 'numeric')}[]" for name in _OF_DAYS)
+}) AS news (trader_id, day, {", ".join(_OF_DAYS)})
+ON CONFLICT (trader_id, day) DO UPDATE SET
+    {", ".join(f"{name} = {added}" for name, added in _ADDED.items())}
+"""  # noqa: S608 (the names of our own columns)
+ADD_ROUND_TRIPS = """
+COPY traders_roundtrip (
+    trader_id, dex, coin, side, opened_at_ms, closed_at_ms, peak_size, entry_price, gross_pnl, fees,
+    funding, net_pnl, complete, estimated
+) FROM STDIN
+"""
+ADD_WAITING = """
+COPY traders_waitingfill (trader_id, coin, time_ms, size, price, is_taker) FROM STDIN
+"""
+# Only what a node has told is removed: its pairs are few.
+REMOVE_WAITING = """
+DELETE FROM traders_waitingfill AS fill
+USING unnest(%s::bigint[], %s::text[]) AS told (trader_id, coin)
+WHERE fill.trader_id = told.trader_id AND fill.coin = told.coin
+"""
+WRITE_LEDGERS = """
+UPDATE traders_ledger AS kept SET bases = news.bases, doubts = news.doubts
+FROM unnest(%s::bigint[], %s::jsonb[], %s::jsonb[]) AS news (trader_id, bases, doubts)
+WHERE kept.trader_id = news.trader_id
+"""
+ADD_CORRECTIONS = """
+INSERT INTO traders_correction (
+    trader_id, coin, state_time_ms, ledger_size, snapshot_size, cause, corrected_at
+)
+SELECT *, statement_timestamp() FROM unnest(
+    %s::bigint[], %s::text[], %s::bigint[], %s::numeric[], %s::numeric[], %s::text[]
+)
+"""
+WRITE_CURSORS = """
+UPDATE traders_feedcursor AS kept
+SET keys = news.keys, floor_ms = news.floor_ms, newest_ms = news.newest_ms,
+    gap_until_ms = greatest(kept.gap_until_ms, news.gap_until_ms),
+    last_price = coalesce(news.last_price, kept.last_price),
+    trades = kept.trades + news.trades, late = kept.late + news.late
+FROM unnest(
+    %s::text[], %s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::int[],
+    %s::int[]
+) AS news (coin, keys, floor_ms, newest_ms, gap_until_ms, last_price, trades, late)
+WHERE kept.coin = news.coin
+"""
+END_GAPS = """
+UPDATE traders_feedcursor AS kept SET gap_until_ms = greatest(kept.gap_until_ms, gap.until_ms)
+FROM unnest(%s::text[], %s::bigint[]) AS gap (coin, until_ms) WHERE kept.coin = gap.coin
+"""
+ADD_GAPS = """
+INSERT INTO traders_feedgap (coin, from_ms, to_ms, reason, noted_at)
+SELECT *, statement_timestamp()
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])
+"""
+
+
+def write_positions(holdings: Mapping[tuple[int, str], Holding]) -> None:
+    """Bring the rows of the holdings that have changed to what they are now."""
+    changed = [(key, held) for key, held in holdings.items() if held.has_changed]
+    rows = [
+        (
+            *(trader_id, coin, dex_of(coin), held.episode.size, held.episode.entry_price),
+            *(held.episode.opened_at_ms, held.episode.peak_size),
+            *(held.episode.realised_pnl, held.episode.fees),
+        )
+        for (trader_id, coin), held in changed
+        if held.episode is not None
+    ]
+    _execute(WRITE_POSITIONS, rows)
+    _execute(REMOVE_POSITIONS, [key for key, held in changed if held.episode is None])
+
+
+def add_to_days(days: Mapping[tuple[int, date], DaySums]) -> None:
+    """Add the sums to the traders' days."""
+    rows = [(*key, *(getattr(sums, name) for name in _OF_DAYS)) for key, sums in days.items()]
+    _execute(ADD_TO_DAYS, rows)
+
+
+def add_round_trips(ended: Iterable[tuple[int, RoundTrip]], *, estimated: bool) -> None:
+    """Append the round trips, (trader, trip)."""
+    rows = [
+        (
+            *(trader_id, dex_of(trip.coin), trip.coin, trip.side, trip.opened_at_ms),
+            *(trip.closed_at_ms, trip.peak_size, trip.entry_price, trip.gross_pnl, trip.fees),
+            *(trip.funding, trip.net_pnl, trip.complete, estimated),
+        )
+        for trader_id, trip in ended
+    ]
+    _copy(ADD_ROUND_TRIPS, rows)
+
+
+def add_waiting(fills: Sequence[tuple[Any, ...]]) -> None:
+    """Append fills whose base is unknown: (trader, coin, time, signed size, price, took)."""
+    _copy(ADD_WAITING, fills)
+
+
+def remove_waiting(told: Iterable[tuple[int, str]]) -> None:
+    """Remove the fills that wait of each (trader, coin)."""
+    _execute(REMOVE_WAITING, list(told))
+
+
+def write_ledgers(accounts: Iterable[Account]) -> None:
+    """Write the bases and doubts of the accounts, whose ledger rows are locked."""
+    rows = [
+        (account.trader_id, json.dumps(account.bases), json.dumps(account.doubts))
+        for account in accounts
+    ]
+    _execute(WRITE_LEDGERS, rows)
+
+
+def add_corrections(corrections: Sequence[tuple[Any, ...]]) -> None:
+    """Append (trader, coin, time, size in the ledger, size that was told, cause)."""
+    _execute(ADD_CORRECTIONS, corrections)
+
+
+def add_gaps(gaps: Iterable[Gap]) -> None:
+    """Append the gaps."""
+    _execute(ADD_GAPS, [(gap.coin, gap.from_ms, gap.to_ms, gap.reason) for gap in gaps])
+
+
+def end_gaps_at(ends: Mapping[str, int]) -> None:
+    """Let the coins' last gaps end there, or later where they do already."""
+    _execute(END_GAPS, list(ends.items()))
+
+
+def write_cursors(rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write (coin, keys, floor, newest, end of the last gap, price, trades, of them late)."""
+    _execute(WRITE_CURSORS, rows)
+
+
+def cursor_row(
+    coin: str, window: Window, *, gap_until_ms: int | None, price: Any, trades: int, late: int
+) -> tuple[Any, ...]:
+    """Return a cursor's row for `write_cursors`."""
+    packed = window.packed()
+    return (coin, packed, window.floor_ms, window.newest_ms, gap_until_ms, price, trades, late)
+
+
+def _execute(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run a statement over the rows' columns, as arrays; nothing without rows."""
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [_array(column) for column in zip(*rows, strict=True)])
+
+
+def _array(column: Sequence[Any]) -> str | list[Any]:
+    """Return a column as a parameter: numbers and dates as the text of an array.
+
+    The driver writes a list value by value in Python, which takes three times as long.
+    """
+    some = next((value for value in column if value is not None), None)
+    if isinstance(some, str | bytes):
+        return list(column)
+    return f"{{{','.join(map(str, column)).replace('None', 'NULL')}}}"
+
+
+def _copy(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        # Django gives the driver's errors their own classes everywhere but here.
+        with (
+            connection.cursor() as cursor,
+            connection.wrap_database_errors,
+            cursor.copy(statement) as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
