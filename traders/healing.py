@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 DRIFTED = 3
 DRIFT_SECONDS = 300
 #: Rows of one short transaction.
-AT_ONCE = 5_000
+AT_ONCE = 1_000
 # Those corrected since the coin's last gap of this kind.
 DRIFTING = """
 SELECT coin, min(made.state_time_ms) - 1000 * %(seconds)s

@@ -20,6 +20,7 @@ from traders.models import (
     Correction,
     EventHead,
     FeedCursor,
+    FeedDay,
     FeedGap,
     FeedSocket,
     ImportedFile,
@@ -30,7 +31,7 @@ from traders.models import (
 
 MODELS = [
     *(Trader, Position, PositionEvent, AccountSnapshot, Correction, Coin),
-    *(FeedSocket, FeedCursor, FeedGap, ImportedFile),
+    *(FeedSocket, FeedCursor, FeedDay, FeedGap, ImportedFile),
     *(JobRun, JobHealth, Heartbeat, Alert),
 ]
 ADDRESS = f"0xab{'c' * 38}"
@@ -69,6 +70,7 @@ def records(db):
     )
     Coin.objects.create(name="BTC", size_decimals=5, updated_at=now)
     FeedSocket.objects.create(name="host:1-ab/0", since_at=now, seen_at=now, coins=["BTC"])
+    FeedDay.objects.create(day=now.date(), covered_seconds=60, counted_until=now)
     add_cursor("BTC", gap_until_ms=None)
     add_gap("BTC", None, 1, "first")
     add_correction(trader)
