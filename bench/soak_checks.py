@@ -19,15 +19,7 @@ from bench.soak_outages import REPLAY_TRADES, Missed, Outage, Outages
 from hlcopy.clock import to_ms
 from traders import coverage
 from traders.knowledge import CoinFeed, dex_of, floor_ms, is_perpetual, standing_of
-from traders.models import (
-    Correction,
-    FeedCursor,
-    FeedGap,
-    Ledger,
-    Position,
-    PositionEvent,
-    Trader,
-)
+from traders.models import Correction, FeedCursor, FeedGap, Ledger, Position, PositionEvent, Trader
 
 ZERO = Decimal(0)
 #: Without a living row a coin is covered no more; half a second to look.
