@@ -12,6 +12,7 @@ from web import filters, push
 from web.hub import hub
 from web.listener import Listener
 from web.log import LogAwayError
+from web.wire import Wire
 
 TRY_AGAIN_LATER, TOO_BIG, POLICY = 1013, 1009, 1008
 CLOSE_WITHIN_SECONDS = 10
@@ -25,8 +26,8 @@ class UpdatesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
     async def connect(self) -> None:
         """Accept, then join the hub from where the URL says."""
         self.allowance = push.Allowance()
-        self.wire, self.transport = self.scope["wire"]
-        self.listener = Listener(self.write, self.force, self.is_gone)
+        self.wire: Wire = self.scope["wire"]
+        self.listener = Listener(self.wire.write, self.force, self.wire.is_gone)
         await self.accept()
         try:
             await hub().join(self.listener, self.scope["query_string"].decode("latin-1"))
@@ -51,13 +52,6 @@ class UpdatesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
             return push.error(refused.code, str(refused))
         return push.pong(utc_now()) if isinstance(message, filters.Ping) else message
 
-    async def write(self, frame: str) -> None:
-        """Send one frame past the layers that look at every message; raises OSError."""
-        try:
-            await self.wire({"type": "websocket.send", "text": frame})
-        except RuntimeError as closing:  # uvicorn's word for "I have begun to close"
-            raise ConnectionResetError from closing
-
     async def end(self, code: int) -> None:
         """Stop the events, then close."""
         hub().leave(self.listener)
@@ -67,15 +61,10 @@ class UpdatesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
         """Leave the hub."""
         hub().leave(self.listener)
 
-    def is_gone(self) -> bool:
-        """Return whether the server has begun to close the connection."""
-        return self.transport is not None and self.transport.is_closing()
-
     async def force(self, code: int) -> None:
         """Close a socket that takes nothing: politely if it can still hear, else by force."""
         with suppress(OSError, RuntimeError):  # TimeoutError is an OSError
-            if not self.is_gone():
+            if not self.wire.is_gone():
                 await asyncio.wait_for(self.close(code), CLOSE_WITHIN_SECONDS)
                 await asyncio.sleep(CLOSE_WITHIN_SECONDS)
-        if self.transport is not None:
-            self.transport.abort()
+        self.wire.abort()

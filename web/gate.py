@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,13 +16,13 @@ from web import limits, tokens
 from web.access import LOG_IN_FIRST
 from web.errors import body
 from web.hub import hub
+from web.wire import Send, Wire
 
 MAX_SOCKETS = 10_000  # of one process: 24 KiB each
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -49,7 +48,7 @@ def gate(application: Application) -> Application:
         elif hub().sockets >= MAX_SOCKETS:
             await refuse(scope, send, 503, "too_many_sockets", "this server has no socket to spare")
         else:
-            scope["wire"] = send, transport_of(send)
+            scope["wire"] = Wire(send)
             await with_session(scope, receive, send)
 
     return guarded
@@ -99,12 +98,3 @@ async def refuse(scope: Scope, send: Send, status: int, code: str, message: str)
     headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body(code, message)})
-
-
-def transport_of(send: Send) -> asyncio.Transport | None:
-    """Return the transport of a connection, None under a server that is not uvicorn.
-
-    ASGI can only close politely, behind what a stuck client will never read, and does not say that
-    the server has begun to close; uvicorn's protocol, whose method `send` is, has what can.
-    """
-    return getattr(getattr(send, "__self__", None), "transport", None)

@@ -20,13 +20,15 @@ from web.listener import Errand, Listener
 from web.log import EventLog, HoleError, LogAwayError
 from web.reporting import report
 from web.wakeups import wakeups
+from web.wire import Frames
 
 logger = logging.getLogger(__name__)
-TURN = 200  # events written to one socket before the next has its turn
+TURN = 100  # events written to one socket, at once, before the next has its turn
 AGAIN_AFTER_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15
 STALL_SECONDS = 10.0
 JOIN_WITHIN_SECONDS = 5
+STOP_AGAIN_SECONDS = 1.0
 STALLED, DEFECT = 4008, 1011
 
 Report = Callable[[Callable[[], dict[str, int]]], Coroutine[Any, Any, None]]
@@ -55,7 +57,8 @@ class Hub:
         self._tail = tail.Tail(
             log, ring=ring, on_events=self._audience.rouse, on_reset=self._on_reset
         )
-        self._batch = (0, 0, "")  # first and last event, and their frame
+        # The newest frames, one for each event or one for all: first and last event, and they.
+        self._made: dict[bool, tuple[int, int, Frames]] = {}
         self._closed_slow = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -84,10 +87,12 @@ class Hub:
 
     async def stop(self) -> None:
         """End every task and close the connections."""
-        tasks = [*self._tasks, *(x.task for x in self._audience if x.task is not None)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = {*self._tasks, *(x.task for x in self._audience if x.task is not None)}
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # Again if need be: redis-py can swallow a cancellation while it connects.
+            _, tasks = await asyncio.wait(tasks, timeout=STOP_AGAIN_SECONDS)
         await self._tail.log.close()
         await self._catch_up.close()
 
@@ -193,15 +198,13 @@ class Hub:
             return False
         wanted = listener.filter
         chosen = entries if wanted.everything else [x for x in entries if wanted.wants(x)]
-        if wanted.batch and chosen:
-            await listener.write(self._batched(chosen))
-        elif chosen:
-            for entry in chosen:
-                await listener.write(entry.frame)
-                listener.cursor = entry.id
+        if chosen:
+            await listener.write(self._frames(chosen, batch=wanted.batch))
         if entries:
             listener.cursor = entries[-1].id
-        await asyncio.sleep(0)  # a socket with room never waits, and would keep all others waiting
+        if len(entries) == TURN:
+            # A socket with room never waits, and would keep all others waiting.
+            await asyncio.sleep(0)
         return True
 
     async def _from_log(self, listener: Listener) -> list[Entry]:
@@ -217,17 +220,18 @@ class Hub:
             await self._reset(listener, "expired")
         return entries
 
-    def _batched(self, entries: Sequence[Entry]) -> str:
-        """Return the frame of these events, made once for all sockets at the same place."""
+    def _frames(self, entries: Sequence[Entry], *, batch: bool) -> Frames:
+        """Return the frames of these events, made once for all sockets at the same place."""
         first, last = entries[0].id, entries[-1].id
         if last - first + 1 != len(entries):
-            return push.trade_events(entries, utc_now())  # a filter's own choice
-        if self._batch[:2] != (first, last):
-            self._batch = first, last, push.trade_events(entries, utc_now())
-        return self._batch[2]
+            return _made(entries, batch=batch)  # a filter's own choice
+        made = self._made.get(batch)
+        if made is None or made[:2] != (first, last):
+            made = self._made[batch] = first, last, _made(entries, batch=batch)
+        return made[2]
 
     def _on_reset(self) -> None:
-        self._batch = (0, 0, "")
+        self._made.clear()
         for listener in self._audience:
             listener.rouse(self._tail.ring.head)
 
@@ -265,6 +269,12 @@ class Hub:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _made(entries: Sequence[Entry], *, batch: bool) -> Frames:
+    if batch:
+        return Frames([push.trade_events(entries, utc_now())])
+    return Frames([entry.frame for entry in entries])
 
 
 _hub: Hub | None = None

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 
 from web.filters import EVERYTHING, Filter, Resume
+from web.wire import Frames
 
 #: Not events: a frame for everyone, what the client asked, or None where a heartbeat is due.
 Errand = str | Resume | Filter | None
@@ -20,11 +21,11 @@ class Listener:
 
     def __init__(
         self,
-        send: Callable[[str], Awaitable[None]],
+        send: Callable[[Frames], Awaitable[None]],
         close: Callable[[int], Awaitable[None]],
         is_gone: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`send` writes one frame; `close` ends the connection with a code, by force if it must.
+        """`send` writes frames; `close` ends the connection with a code, by force if it must.
 
         `is_gone` says that the connection is closed already, but for what is still unsent.
         """
@@ -44,10 +45,10 @@ class Listener:
         self._seen_written = 0
         self._seen_at = 0.0
 
-    async def write(self, frame: str) -> None:
-        """Send one frame."""
+    async def write(self, frames: Frames | str) -> None:
+        """Send frames, or a single one."""
         self._writing = True
-        await self._send(frame)
+        await self._send(Frames([frames]) if isinstance(frames, str) else frames)
         self._writing = False
         self._written += 1
 

@@ -88,10 +88,3 @@ async def test_where_the_server_knows_no_refusal_the_handshake_is_closed():
     sent, inside = await knock(extensions={}, headers=[(b"host", b"evil.example")])
 
     assert (sent, inside) == ([{"type": "websocket.close"}], False)
-
-
-def test_a_server_without_a_transport_is_served_all_the_same():
-    async def send(message):
-        """Not a method of uvicorn's protocol."""
-
-    assert gate.transport_of(send) is None

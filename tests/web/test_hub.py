@@ -17,6 +17,7 @@ from web.hub import STALLED, Hub
 from web.listener import Listener
 from web.log import HoleError, LogAwayError
 from web.push import LogState, entry
+from web.wire import Frames
 
 COINS = ("BTC", "ETH")
 
@@ -61,9 +62,9 @@ class Client:
         self.gone = False
         self.listener = Listener(self._take, self._close, lambda: self.gone)
 
-    async def _take(self, text: str) -> None:
+    async def _take(self, frames: Frames) -> None:
         await self.reads.wait()
-        self.frames.append(json.loads(text))
+        self.frames.extend(json.loads(text) for text in frames.texts)
 
     async def _close(self, code: int) -> None:
         self.closed = code
