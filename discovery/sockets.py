@@ -66,8 +66,7 @@ class FrameIntake:
         newest_ms = self.newest_block_ms
         for coin in self._live & self._replayed - live:
             if newest_ms is not None:
-                # Of the newest block this coin's frame may be among what was lost.
-                self._lost_at[coin] = newest_ms - 1
+                self._lost_at[coin] = newest_ms
         # A replay may come before its acknowledgement.
         self._replayed -= self._live - live if connected else self._replayed.copy()
         self._live = live
@@ -76,6 +75,11 @@ class FrameIntake:
     def carried(self) -> list[str]:
         """The coins that are carried without a hole: acknowledged, and their replay has come."""
         return sorted(self._live & self._replayed)
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """The coins that are carried no more, with the newest block when they were lost."""
+        return dict(self._lost_at)
 
     @property
     def newest_block_ms(self) -> int | None:
@@ -91,7 +95,7 @@ class FrameIntake:
             return
         newest_ms = self._brought.get(coin, 0)
         self._brought[coin] = max(newest_ms, time_ms)
-        covered_until_ms = self._lost_at.pop(coin, None) if is_replay else None
+        lost_ms = self._lost_at.pop(coin, None) if is_replay else None
         if is_replay:
             self._replayed.add(coin)
         self._on_trades(
@@ -101,7 +105,8 @@ class FrameIntake:
                 is_replay=is_replay,
                 is_late=not is_replay and frame.trades[0].time_ms < newest_ms,
                 clock_ms=self.newest_block_ms,
-                covered_until_ms=covered_until_ms,
+                # Of the newest block this coin's frame may be among what was lost.
+                covered_until_ms=None if lost_ms is None else lost_ms - 1,
                 is_whole=not frame.bad,
             )
         )
@@ -145,6 +150,7 @@ class Socket:
             bad_frames=counts.bad_frames,
             reconnects=counts.reconnects,
             last_error=state.last_error[:200],
+            lost=self.intake.lost,
         )
 
 

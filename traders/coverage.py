@@ -21,14 +21,20 @@ from traders.models import Coin, FeedCursor, FeedSocket
 from traders.socket_report import SocketReport
 
 ALIVE_SECONDS = 5
-#: A dead process' rows are shown for an hour.
+#: A dead process' rows are shown for an hour, and kept until others have carried the feed so long.
 FORGET_AFTER = timedelta(hours=1)
+CARRIED_AGAIN = timedelta(minutes=1)
 #: A coin is silent when it has not traded for so long while others have.
 SILENT_AFTER_MS = 60_000
-# What sockets had carried when they were lost: everything up to their rows' newest blocks.
+# What sockets had carried when they were lost: everything up to their rows' newest blocks; and what
+# they themselves have told to be lost.
 LAST_CARRIED = """
-SELECT coin, max(newest_block_ms) FROM traders_feedsocket, unnest(coins) AS coin
- WHERE coins && %(coins)s::varchar[] AND coin = ANY(%(coins)s) GROUP BY coin
+SELECT coin, max(until_ms) FROM (
+    SELECT coin, newest_block_ms AS until_ms FROM traders_feedsocket, unnest(coins) AS coin
+    UNION ALL
+    SELECT key, value::bigint FROM traders_feedsocket, jsonb_each_text(lost)
+) AS carried
+WHERE coin = ANY(%(coins)s) GROUP BY coin
 """
 # One process after the other, so that each second is counted once however many there are. What lies
 # between two reports counts where the later one finds a coin carried. The second across midnight
@@ -100,8 +106,15 @@ def carried_days(since: date | None, until: date) -> dict[date, float]:
 
 
 def forget_dead() -> int:
-    """Remove the rows that nobody has written for an hour; return how many."""
-    return FeedSocket.objects.filter(seen_at__lt=Now() - FORGET_AFTER).delete()[0]
+    """Remove the rows that nobody has written for an hour; return how many.
+
+    What the last ones carried tells where their gaps begin: they stay until that is noted.
+    """
+    dead = FeedSocket.objects.filter(seen_at__lt=Now() - FORGET_AFTER)
+    carrying = alive().filter(connected=True, since_at__lt=Now() - CARRIED_AGAIN)
+    if not carrying.exclude(coins=[]).exists():
+        dead = dead.filter(coins=[], lost={})
+    return dead.delete()[0]
 
 
 def alive() -> QuerySet[FeedSocket]:
@@ -140,7 +153,10 @@ def coin_feeds(cursors: Iterable[FeedCursor]) -> dict[str, CoinFeed]:
 
 
 def last_carried(coins: Collection[str]) -> dict[str, int]:
-    """Return the newest block of the dead sockets that carried these coins."""
+    """Return the newest block of the sockets that carried these coins, or carry them still.
+
+    Of one that has lost a coin and lives, or was killed since, the newest one when it lost it.
+    """
     if not coins:
         return {}
     with connection.cursor() as cursor:

@@ -21,6 +21,8 @@ class FeedSocket(models.Model):
     bad_frames = models.BigIntegerField(default=0)
     reconnects = models.IntegerField(default=0)
     last_error = models.CharField(max_length=200, blank=True, default="")
+    # Coins that it carried once, and carries no more: {coin: newest block of all when it lost it}.
+    lost = models.JSONField(default=dict)
 
     def __str__(self) -> str:
         """Return the socket's name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -11,6 +11,7 @@ class SocketReport:
     """What a socket says of itself; counts are since its process started.
 
     `coins` are the acknowledged subscriptions to trades, `newest_block_ms` is exchange time.
+    `lost` are the coins that it carries no more, each with the newest block when it lost it.
     """
 
     name: str
@@ -22,3 +23,4 @@ class SocketReport:
     bad_frames: int
     reconnects: int
     last_error: str
+    lost: dict[str, int] = field(default_factory=dict)

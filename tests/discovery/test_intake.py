@@ -77,6 +77,7 @@ def test_a_coin_that_is_lost_tells_with_its_next_replay_up_to_when_it_was_carrie
     source.bring("ETH", 50)
     source.follow({"ETH"}, connected=True)
     assert source.carried == ["ETH"]
+    assert source.lost == {"BTC": FIRST_MS + 50}
     source.bring("ETH", 90)
     source.follow({"BTC", "ETH"}, connected=True)
     source.bring("BTC", 95, is_replay=True)
@@ -85,6 +86,7 @@ def test_a_coin_that_is_lost_tells_with_its_next_replay_up_to_when_it_was_carrie
     # Its own frame of the newest block may have been on its way.
     assert [one.covered_until_ms for one in source.arrivals[-2:]] == [FIRST_MS + 49, None]
     assert source.carried == ["BTC", "ETH"]
+    assert source.lost == {}
 
 
 def test_a_block_that_comes_after_a_newer_one_of_its_coin_is_late():

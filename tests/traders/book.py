@@ -95,7 +95,11 @@ def add_coin(name: str, *, dex: str = "", **values: object) -> Coin:
 
 
 def follow(
-    *coins: str, until_ms: int | None, name: str = "host:1/0", connected: bool = True
+    *coins: str,
+    until_ms: int | None,
+    name: str = "host:1/0",
+    connected: bool = True,
+    lost: dict[str, int] | None = None,
 ) -> None:
     """Let a living socket carry the coins up to this block, as the stream process reports it."""
     socket = SocketReport(
@@ -108,6 +112,7 @@ def follow(
         bad_frames=0,
         reconnects=0,
         last_error="",
+        lost=lost or {},
     )
     coverage.report([socket])
 

@@ -110,7 +110,8 @@ class Source:
     def report(self) -> SocketReport:
         now = utc_now()
         carried, newest_ms = self.intake.carried, self.intake.newest_block_ms
-        return SocketReport(self.name, True, now, carried, newest_ms, 0, 0, 0, "")
+        lost = self.intake.lost
+        return SocketReport(self.name, True, now, carried, newest_ms, 0, 0, 0, "", lost)
 
 
 class Process:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db.models import F
 
-from traders.coverage import covered_coins, feed, forget_dead, report
+from hlcopy.clock import utc_now
+from traders.coverage import covered_coins, feed, forget_dead, last_carried, report
 from traders.models import FeedSocket
 from traders.socket_report import SocketReport
 
@@ -89,3 +90,19 @@ def test_dead_rows_go_after_an_hour_and_living_ones_stay():
 
     assert forget_dead() == 1
     assert FeedSocket.objects.get().name == TWO.name
+
+
+@pytest.mark.parametrize("lost", [{}, {"BTC": 50}])
+def test_the_last_that_carried_a_coin_is_remembered_until_others_have_carried_on(lost):
+    report([replace(ONE, coins=[], lost=lost) if lost else ONE, replace(TWO, coins=[])])
+    older(3610)
+    report([replace(TWO, name="new:1/0", coins=[], since_at=SINCE)])
+
+    # It is connected and carries nothing yet: where the gap begins nobody else knows.
+    assert forget_dead() == 1
+    assert last_carried(["BTC"]) == {"BTC": 50}
+    report([replace(TWO, name="new:1/0", since_at=utc_now())])
+    assert forget_dead() == 0
+    report([replace(TWO, name="new:1/0", since_at=utc_now() - timedelta(seconds=61))])
+    assert forget_dead() == 1
+    assert last_carried(["BTC"]) == {"BTC": 70}

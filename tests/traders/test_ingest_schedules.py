@@ -205,9 +205,13 @@ class Schedule:
     def _check_trades(self, gaps: dict[str, list[Gap]]) -> None:
         """What counts is known; what does not lies in a gap, up to what the sockets claim."""
         until: dict[str, int] = defaultdict(int)
-        for coins, at_ms in FeedSocket.objects.values_list("coins", "newest_block_ms"):
+        rows = FeedSocket.objects.values_list("coins", "newest_block_ms", "lost")
+        for coins, at_ms, lost in rows:
             for coin in coins:
                 until[coin] = max(until[coin], at_ms or 0)
+            for coin, lost_ms in lost.items():
+                # Of the newest block its own frame may have been on its way.
+                until[coin] = max(until[coin], lost_ms - 1)
         late = self._late()
         for coin, newest_ms, trades, gap_until_ms in FeedCursor.objects.values_list(
             *("coin", "newest_ms", "trades", "gap_until_ms")

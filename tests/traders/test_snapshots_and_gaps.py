@@ -133,6 +133,17 @@ def test_a_gap_of_a_quiet_coin_begins_where_the_last_socket_was_lost(flat_before
     assert (gap.from_ms, gap.to_ms) == (START_MS + 69_999, START_MS + 80_000)
 
 
+@pytest.mark.parametrize("is_connected", [False, True], ids=["all is lost", "one coin is"])
+def test_a_process_that_is_killed_after_the_loss_has_told_of_it(flat_before_a_gap, is_connected):
+    follow("BTC", until_ms=START_MS + 70_000, name="dead:1/0")
+    told = {"BTC": START_MS + 71_000}
+    others = ("ETH",) if is_connected else ()
+    follow(*others, until_ms=START_MS + 75_000, name="dead:1/0", lost=told, connected=is_connected)
+    ingest([replay(block(80_000, 40, buyer=1, seller=9))], flat_before_a_gap)
+    gap = FeedGap.objects.get(reason="outage")
+    assert (gap.from_ms, gap.to_ms) == (START_MS + 70_999, START_MS + 80_000)
+
+
 @pytest.mark.parametrize(
     ("sizes", "is_stale", "wins"),
     [("0", True, "0"), ("0 1", False, "0"), ("0 1", True, None), ("1", True, None)],
