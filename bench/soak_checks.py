@@ -12,10 +12,10 @@ from decimal import Decimal
 from random import Random
 
 from django.db import connection, transaction
-from django.test import Client
 
-from bench.soak_market import Market, Positions, now_ms
+from bench.soak_market import Market, Truth, now_ms
 from bench.soak_outages import REPLAY_TRADES, Missed, Outage, Outages
+from bench.soak_served import Served
 from hlcopy.clock import to_ms
 from traders import coverage
 from traders.knowledge import CoinFeed, dex_of, floor_ms, is_perpetual, standing_of
@@ -31,18 +31,24 @@ NEEDLESS_BELOW = REPLAY_TRADES - 10
 #: After late frames, a late trade may be too late for some time.
 LATE_FOR_MS = 90_000
 API_TRADERS = 4
+PAGES = 20
+#: In any sliding 60 s, as the exchange counts it.
+MOST_WEIGHT = 1_200
 
 
 class Checks:
     """Everything that one look compares; `look` may raise django.db.Error while PostgreSQL dies."""
 
-    def __init__(self, exchange: Market, outages: Outages, missed: Missed, dice: Random) -> None:
+    def __init__(
+        self, exchange: Market, outages: Outages, missed: Missed, dice: Random, web_url: str
+    ) -> None:
         """Nothing has been looked at."""
         self._exchange, self._outages, self._missed = exchange, outages, missed
         self._dice = dice
-        self._client = Client(HTTP_HOST="127.0.0.1")
         self.failures: list[str] = []
         self.counts: Counter[str] = Counter()
+        self._web = Served(web_url, outages, self.counts, self.fail)
+        self._asked: list[str] = []
         #: When frames came late: (from, to) in milliseconds.
         self.late_frames: list[tuple[int, int]] = []
         self._head = self._last_gap = self._last_correction = 0
@@ -59,6 +65,7 @@ class Checks:
         self._gaps()
         self._outages_judged()
         self._corrections()
+        self._weight()
         self.counts["looks"] += 1
         return found
 
@@ -83,7 +90,7 @@ class Checks:
             rows = Position.objects.values_list("trader_id", "coin", "size")
             held = {(trader_id, coin): size for trader_id, coin, size in rows}
             self._log(held)
-        truth = _Truth(self._exchange)
+        truth = Truth(self._exchange)
         for ledger in ledgers:
             for coin, feed in feeds.items():
                 if dex_of(coin) not in ledger.trader.dexes or not is_perpetual(coin):
@@ -94,7 +101,7 @@ class Checks:
         return found
 
     def _compare(
-        self, ledger: Ledger, coin: str, feed: CoinFeed, size: Decimal, truth: _Truth
+        self, ledger: Ledger, coin: str, feed: CoinFeed, size: Decimal, truth: Truth
     ) -> str:
         floor = floor_ms(ledger.floors, ledger.bases, ledger.doubts, coin)
         standing = standing_of(floor, feed, is_doubted=coin in ledger.doubts)
@@ -144,9 +151,10 @@ class Checks:
     def _served(self) -> None:
         """Hold what the API says of some traders against the truth."""
         ledgers = list(Ledger.objects.select_related("trader").order_by("?")[:API_TRADERS])
-        truth = _Truth(self._exchange)
+        self._asked = [ledger.trader.address for ledger in ledgers]
+        truth = Truth(self._exchange)
         for ledger in ledgers:
-            for row in self.served(ledger.trader.address):
+            for row in self._web.positions(ledger.trader.address):
                 coin, as_of = row["coin"], row["as_of"]
                 if not row["known"] or row["stale"]:
                     continue
@@ -160,13 +168,21 @@ class Checks:
                     text = f"{row['size']} served, {true} true at {at_ms}"
                     self.fail("wrong number served", ledger.trader.address, coin, text)
 
-    def served(self, address: str) -> list[dict[str, str]]:
-        """Return the positions that the API shows of a trader."""
-        reply = self._client.get(f"/api/v1/traders/{address}")
-        if reply.status_code != 200:
-            self.fail("API", address, "", f"answered {reply.status_code}")
-            return []
-        return list(reply.json()["positions"])
+    def ask_without_database(self) -> None:
+        """Ask the API as well while PostgreSQL is away: it may refuse, and does not hang."""
+        for address in self._asked:
+            self._web.positions(address)
+
+    # -- the exchange's limit ---------------------------------------------------------------------
+
+    def _weight(self) -> None:
+        """See that the exchange has counted no more than it allows, and refused nothing."""
+        weight = self._exchange.weight()
+        most, refused = weight["max_in_any_60s"], weight["refused"]
+        self.counts["most weight in any 60 s"] = most
+        self.counts["weight in all"] = weight["total"]
+        if most > MOST_WEIGHT or refused:
+            self.fail("weight", "", "", f"{most} in 60 s, {refused} requests refused")
 
     # -- gaps -------------------------------------------------------------------------------------
 
@@ -237,7 +253,7 @@ class Checks:
     def _corrections(self) -> None:
         """See that the feed was corrected only where it had missed something."""
         rows = Correction.objects.filter(pk__gt=self._last_correction).order_by("id")
-        truth = _Truth(self._exchange)
+        truth = Truth(self._exchange)
         for row in rows.select_related("trader"):
             self._last_correction = row.pk
             self.counts[f"corrections: {row.cause}"] += 1
@@ -264,28 +280,16 @@ class Checks:
             true: dict[str, Decimal] = {}
             for dex in dexes:
                 true |= self._exchange.account(address, dex)
-            shown = {row["coin"]: Decimal(row["size"] or "NaN") for row in self.served(address)}
+            rows = self._web.positions(address)
+            shown = {row["coin"]: Decimal(row["size"] or "NaN") for row in rows}
             self.counts["accounts compared at the end"] += 1
             for coin in sorted(shown.keys() | true.keys()):
                 if shown.get(coin) != true.get(coin):
                     text = f"{shown.get(coin)} shown, {true.get(coin)} true"
                     self.fail("account differs", address, coin, text)
-
-
-class _Truth:
-    """Everybody's true sizes at the times that one look asks for."""
-
-    def __init__(self, exchange: Market) -> None:
-        self._exchange = exchange
-        self._known: dict[tuple[str, int], Positions] = {}
-
-    def size(self, address: str, coin: str, at_ms: int) -> Decimal | None:
-        """Return the size then, None where the exchange does not remember it."""
-        key = (dex_of(coin), at_ms)
-        if key not in self._known:
-            self._known[key] = self._exchange.positions(*key)
-        held = self._known[key].get(address, {})
-        return None if held is None else held.get(coin, ZERO)
+        for address, _ in addresses[:PAGES]:
+            self._web.page(address)
+            self.counts["pages asked for at the end"] += 1
 
 
 def unhealed() -> Iterable[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from hlcopy.supervisor.children import popen_options
+from traders.knowledge import dex_of
 
 COINS = (
     *("BTC", "ETH", "SOL", "HYPE", "XRP", "DOGE", "kPEPE", "SUI", "AAVE", "LINK", "FARTCOIN"),
@@ -21,6 +22,10 @@ COINS = (
 )
 #: How far back it can be asked for the truth: changes of each account.
 HISTORY = 1500
+ZERO = Decimal(0)
+#: The address from which the product asks, and how many questions one stranger may ask.
+OURS = "127.0.0.1"
+ASKED_BY_ONE = 30
 Positions = dict[str, dict[str, Decimal] | None]
 
 
@@ -31,6 +36,7 @@ class Market:
         """Remember where it is."""
         self.api_url, self.ws_url = api_url, ws_url
         self._client = httpx.Client(base_url=api_url, trust_env=False, timeout=30)
+        self._strangers = _Strangers(api_url)
         self._faults: dict[str, dict[str, Any]] = {}
 
     def state(self) -> dict[str, Any]:
@@ -48,7 +54,7 @@ class Market:
     def account(self, address: str, dex: str) -> dict[str, Decimal]:
         """Return the sizes that the exchange's own `clearinghouseState` shows."""
         request = {"type": "clearinghouseState", "user": address, "dex": dex}
-        reply = self._client.post("/info", json=request).raise_for_status().json()
+        reply = self._strangers.ask(request).raise_for_status().json()
         rows = [row["position"] for row in reply["assetPositions"]]
         # It tells some sizes with binary noise.
         return {row["coin"]: round(Decimal(row["szi"]), 8) for row in rows}
@@ -59,9 +65,16 @@ class Market:
         request |= {"startTime": from_ms, "endTime": to_ms}
         while True:
             with suppress(httpx.HTTPError, ValueError):
-                reply = self._client.post("/info", json=request).raise_for_status()
-                return list(reply.json())
+                return list(self._strangers.ask(request).raise_for_status().json())
             time.sleep(0.1)
+
+    def weight(self) -> dict[str, int]:
+        """Return the product's weight: the most in any 60 s, all of it, how often it was refused.
+
+        Weight that was refused counts in the first.
+        """
+        told = self._client.get("/sim/weight").raise_for_status().json()["ips"].get(OURS, {})
+        return {name: told.get(name, 0) for name in ("max_in_any_60s", "total", "refused")}
 
     def order(self, kind: str, **arguments: Any) -> bool:
         """Let something happen; False where the exchange refuses it."""
@@ -82,6 +95,49 @@ class Market:
     def close(self) -> None:
         """Let go of the connections."""
         self._client.close()
+        self._strangers.close()
+
+
+class Truth:
+    """Everybody's true sizes at the times that one look asks for."""
+
+    def __init__(self, exchange: Market) -> None:
+        self._exchange = exchange
+        self._known: dict[tuple[str, int], Positions] = {}
+
+    def size(self, address: str, coin: str, at_ms: int) -> Decimal | None:
+        """Return the size then, None where the exchange does not remember it."""
+        key = (dex_of(coin), at_ms)
+        if key not in self._known:
+            self._known[key] = self._exchange.positions(*key)
+        held = self._known[key].get(address, {})
+        return None if held is None else held.get(coin, ZERO)
+
+
+class _Strangers:
+    """Asks `/info` from other addresses than the product's, whose weight this must not spend."""
+
+    def __init__(self, api_url: str) -> None:
+        self._api_url = api_url
+        self._asked = 0
+        self._client: httpx.Client | None = None
+
+    def ask(self, request: dict[str, Any]) -> httpx.Response:
+        """Send one question, after some of them from the next address."""
+        if self._client is None or self._asked % ASKED_BY_ONE == 0:
+            self.close()
+            stranger = 256 + self._asked // ASKED_BY_ONE % 60_000
+            transport = httpx.HTTPTransport(
+                local_address=f"127.1.{stranger // 256}.{stranger % 256}"
+            )
+            self._client = httpx.Client(base_url=self._api_url, transport=transport, timeout=30)
+        self._asked += 1
+        return self._client.post("/info", json=request)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._client is not None:
+            self._client.close()
 
 
 def now_ms() -> int:
@@ -92,7 +148,7 @@ def now_ms() -> int:
 @contextmanager
 def market(seed: int, traders: int, trades_per_second: float, log: Path) -> Iterator[Market]:
     """Run the simulator until the end of the block."""
-    options = ["--port", "0", "--seed", str(seed), "--traders", str(traders), "--no-limits"]
+    options = ["--port", "0", "--seed", str(seed), "--traders", str(traders), "--only-weight"]
     options += ["--trades-per-second", str(trades_per_second), "--coins", ",".join(COINS)]
     options += ["--history-per-account", str(HISTORY), "--volatility", "3"]
     with log.open("wb") as output:

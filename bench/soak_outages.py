@@ -112,6 +112,10 @@ class Outages:
             for begin_ms, end_ms in (*ends, *self.away)
         )
 
+    def was_away(self, since_ms: int) -> bool:
+        """Return whether PostgreSQL was away at any time since then."""
+        return any(end_ms is None or end_ms >= since_ms for _, end_ms in self.away)
+
 
 class Missed:
     """What the feed was never told: silent moves of one trader, and blocks lost to everybody."""

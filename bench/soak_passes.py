@@ -1,58 +1,37 @@
 """A worker of the soak: `python -m bench.soak_passes track|heal|retain`, without an end.
 
-It does what the periodic jobs do (`traders.tasks`), with no pause between them, no leader among
-processes, and no limit of weight: healing has to keep up with faults in quick succession.
+It does what the periodic jobs do (`traders.tasks`), from the same budget in Valkey, one job after
+the other: passes take 800 weight a minute where healing leaves it, as they do by default, and
+healing, which has to keep up with faults in quick succession, whatever else is free.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import django
 from asgiref.sync import async_to_sync
 
-
-@dataclass(frozen=True)
-class Permit:
-    """A reservation that never grows old."""
-
-    is_fresh: bool = True
+#: A pass gives its weight out over the half of its time.
+PASS_SECONDS, PASS_WEIGHT = 30.0, 280
+HEAL_WEIGHT = 500
 
 
-class NoLimit:
-    """A budget that grants everything."""
+def _track() -> None:
+    from traders import tasks  # noqa: PLC0415 (settings first)
 
-    async def reserve(self, weight: int) -> Permit:
-        """Grant it."""
-        return Permit()
-
-    async def settle(self, permit: Permit, actual_weight: int) -> None:
-        """Forget it."""
-
-    async def pause(self, seconds: float | None) -> float:
-        """Not pause: the simulator's 429 are its faults."""
-        return 0.0
+    async_to_sync(tasks.track)(PASS_SECONDS, weight=PASS_WEIGHT)
+    time.sleep(1)
 
 
-def _passes(weight: int, *, rotates: bool) -> None:
-    from exchange.info import InfoClient  # noqa: PLC0415 (settings first)
-    from traders import healing  # noqa: PLC0415
-    from traders.pass_limits import Limits  # noqa: PLC0415
-    from traders.tracking import run_pass  # noqa: PLC0415
+def _heal() -> None:
+    from traders import healing, tasks  # noqa: PLC0415
 
-    async def pass_() -> None:
-        limits = Limits(50, weight, 40, ("", "xyz"), rotates=rotates)
-        async with InfoClient(os.environ["HYPERLIQUID_API_URL"], budget=NoLimit()) as info:
-            await run_pass(info, limits)
-
-    if not rotates:
-        healing.queue_holders()
-    async_to_sync(pass_)()
+    healing.queue_holders()
+    async_to_sync(tasks.track)(tasks.HEAL_FOR_SECONDS, weight=HEAL_WEIGHT, rotates=False)
     time.sleep(1)
 
 
@@ -71,8 +50,8 @@ def main() -> None:
     from django.db import Error, close_old_connections  # noqa: PLC0415
 
     works: dict[str, Callable[[], None]] = {
-        "track": lambda: _passes(200, rotates=True),
-        "heal": lambda: _passes(600, rotates=False),
+        "track": _track,
+        "heal": _heal,
         "retain": _retain,
     }
     work = works[sys.argv[1]]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from hlcopy.embedded import postgres, valkey
 from hlcopy.embedded.state import EmbeddedState
 from hlcopy.supervisor.children import popen_options
-from hlcopy.supervisor.program import Program
+from hlcopy.supervisor.program import Program, read_procfile
 
 DISCOVERIES = ("discovery-1", "discovery-2", "discovery-3")
 COMMANDS = {
@@ -95,6 +98,25 @@ class World:
         self.postgres = self._child(postgres.prepare(directory, state))
         self.valkey = self._child(valkey.prepare(directory, state, throw_away=True))
         self.ours: dict[str, Child] = {}
+
+    def start_web(self) -> str:
+        """Start the web process as the Procfile does; return its URL once it answers."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port)}
+        programs = read_procfile(Path("Procfile").read_text(), environment, str(Path.cwd()))
+        web = next(program for program in programs if program.name == "web")
+
+        def answers(_pid: int) -> bool:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+            return False
+
+        command = (sys.executable, "-m", *web.command)
+        self.ours["web"] = self._child(replace(web, command=command, is_ready=answers))
+        self.ours["web"].start()
+        return f"http://127.0.0.1:{port}"
 
     def start_ours(self) -> None:
         """Start discovery three times, and the workers; the environment names the services."""

@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
+
 from simulator.config import Limits, SimulatorConfig
 from simulator.live import World
 from simulator.replay import Replay
@@ -39,13 +41,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--coins", default="", help="comma list; default: all")
     parser.add_argument("--manual", action="store_true", help="the clock moves by orders alone")
     parser.add_argument("--no-limits", action="store_true", help="no limits per IP")
+    parser.add_argument("--only-weight", action="store_true", help="no limit but that of weight")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="play recorded frames instead")
     parser.add_argument("--loop", action="store_true", help="replay again and again")
     return parser
 
 
+def _limits(options: argparse.Namespace) -> Limits:
+    boundless = Limits(*[10**9] * 6)
+    if options.no_limits:
+        return boundless
+    if options.only_weight:
+        return msgspec.structs.replace(boundless, weight_per_minute=Limits().weight_per_minute)
+    return Limits()
+
+
 def _config(options: argparse.Namespace) -> SimulatorConfig:
-    boundless = 10**9
     return SimulatorConfig(
         host=options.host,
         port=options.port,
@@ -60,7 +71,7 @@ def _config(options: argparse.Namespace) -> SimulatorConfig:
         history_per_account=options.history_per_account
         or max(50, min(400, HISTORY_BUDGET // max(1, options.traders))),
         coins=tuple(name for name in options.coins.split(",") if name),
-        limits=Limits(*[boundless] * 6) if options.no_limits else Limits(),
+        limits=_limits(options),
     )
 
 
