@@ -31,7 +31,6 @@ NEEDLESS_BELOW = REPLAY_TRADES - 10
 #: After late frames, a late trade may be too late for some time.
 LATE_FOR_MS = 90_000
 API_TRADERS = 4
-PAGES = 20
 #: In any sliding 60 s, as the exchange counts it.
 MOST_WEIGHT = 1_200
 
@@ -287,9 +286,6 @@ class Checks:
                 if shown.get(coin) != true.get(coin):
                     text = f"{shown.get(coin)} shown, {true.get(coin)} true"
                     self.fail("account differs", address, coin, text)
-        for address, _ in addresses[:PAGES]:
-            self._web.page(address)
-            self.counts["pages asked for at the end"] += 1
 
 
 def unhealed() -> Iterable[str]:

@@ -29,16 +29,10 @@ class Served:
         reply = self._get(f"/api/v1/traders/{address}", address)
         return list(reply.json()["positions"]) if reply is not None else []
 
-    def page(self, address: str) -> None:
-        """See that the trader's page comes; what it shows, it asks the same API for."""
-        reply = self._get(f"/traders/{address}", address, accept="text/html")
-        if reply is not None and address not in reply.text:
-            self._fail("page", address, "", "it does not name the trader")
-
-    def _get(self, path: str, who: str, accept: str = "application/json") -> httpx.Response | None:
+    def _get(self, path: str, who: str) -> httpx.Response | None:
         begun_ms = now_ms()
         try:
-            reply = self._client.get(path, headers={"Accept": accept})
+            reply = self._client.get(path)
         except httpx.HTTPError as failure:
             answer = type(failure).__name__
         else:

@@ -81,8 +81,9 @@ class Discovery:
         stagger_seconds: float = STAGGER_SECONDS,
     ) -> None:
         """Take the settings; connect nothing yet."""
+        process = f"{socket.gethostname()[:50]}:{os.getpid()}-{secrets.token_hex(2)}"
         self.queue = FrameQueue()
-        self.writer = Writer(self.queue)
+        self.writer = Writer(self.queue, process=f"{process}/")
         self._plan = CoinPlan(coins, sockets=sockets, started_seconds=time.monotonic())
         self._choice = Choice((), {})
         self._news = asyncio.Event()
@@ -95,7 +96,6 @@ class Discovery:
         self._patience = patience
         self._database = DatabaseThread("coverage")
         self._turns = Turns(permit, stagger_seconds)
-        process = f"{socket.gethostname()[:50]}:{os.getpid()}-{secrets.token_hex(2)}"
         self.sockets = [
             self._socket(url, f"{process}/{number}", number) for number in range(sockets)
         ]

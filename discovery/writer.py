@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 
 from django.db import (
     DataError,
@@ -18,7 +19,7 @@ from django.db import (
 from discovery.batching import FrameQueue, Reports
 from discovery.database import DatabaseThread
 from traders.cursors import Arrival
-from traders.ingest import ingest
+from traders.ingest import AheadOfOthersError, ingest
 from traders.ledgers import KnownTraders
 
 logger = logging.getLogger(__name__)
@@ -27,15 +28,22 @@ BATCH_TRADES = 3000
 RETRY_SECONDS = (0.1, 1.0)
 #: PostgreSQL is back: who stayed subscribed commits first, so that no replay shows a hole.
 LET_OTHERS_SECONDS = 1.5
+#: A replay that shows a hole waits so long for who carries the coin and has not come past it.
+FILLED_WITHIN_SECONDS = 3.0
+ASK_AGAIN_SECONDS = 0.2
 
 
 class Writer:
     """Commits the queue's frames, for ever, however often PostgreSQL goes away."""
 
     def __init__(
-        self, queue: FrameQueue, *, let_others_seconds: float = LET_OTHERS_SECONDS
+        self,
+        queue: FrameQueue,
+        *,
+        let_others_seconds: float = LET_OTHERS_SECONDS,
+        process: str = "",
     ) -> None:
-        """Write nothing yet; `run` does."""
+        """Write nothing yet; `run` does. `process`: how the names of its sockets begin, if any."""
         self.queue = queue
         self.counted = 0
         self.new_traders = 0
@@ -51,6 +59,9 @@ class Writer:
         self._closing = False
         self._was_away = False
         self._let_others_seconds = let_others_seconds
+        self._process = process
+        # Until then a hole may be filled by others; None: there is none.
+        self._patient_until: float | None = None
         self._database = DatabaseThread("writer")
 
     def offer(self, arrival: Arrival) -> None:
@@ -80,6 +91,8 @@ class Writer:
                     await self._let_others()
                 await self._commit()
                 delay = RETRY_SECONDS[0]
+            except AheadOfOthersError:
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
             except Error as failure:
                 self._failed(failure)
                 await asyncio.sleep(random.uniform(delay / 2, delay))  # noqa: S311 (spreads load)
@@ -101,6 +114,9 @@ class Writer:
         arrivals = [item for item in items if isinstance(item, Arrival)]
         reports = [item for item in items if isinstance(item, Reports)]
         lost = self.queue.lost
+        now = time.monotonic()
+        self._patient_until = self._patient_until or now + FILLED_WITHIN_SECONDS
+        is_patient = now < self._patient_until and not self._closing
         try:
             done = await self._database.run(
                 ingest,
@@ -108,10 +124,12 @@ class Writer:
                 lost=lost,
                 reached=self._reached,
                 reports=reports[-1].sockets if reports else (),
+                waits_as=self._process if is_patient else "",
             )
         except (DataError, IntegrityError):
             self._narrow(items)
             raise
+        self._patient_until = None
         self.queue.done(len(items), lost)
         self._most_trades = min(2 * self._most_trades, BATCH_TRADES)
         self._reached |= done.reached

@@ -8,7 +8,7 @@ How long the feed was carried is one row for each UTC day, the same for all trad
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 
@@ -131,6 +131,20 @@ def covered_coins() -> dict[str, int | None]:
             newest = socket.newest_block_ms
             covered[coin] = max(known, newest) if known and newest else known or newest
     return covered
+
+
+def others_behind(until_ms: Mapping[str, int], *, process: str) -> set[str]:
+    """Return the coins that a living socket of another process carries, and has not brought so far.
+
+    `process`: how the names of one's own sockets begin.
+    """
+    others = alive().filter(connected=True, newest_block_ms__isnull=False)
+    return {
+        coin
+        for socket in others.exclude(name__startswith=process)
+        for coin in until_ms.keys() & set(socket.coins)
+        if (socket.newest_block_ms or 0) < until_ms[coin]
+    }
 
 
 def coin_feeds(cursors: Iterable[FeedCursor]) -> dict[str, CoinFeed]:

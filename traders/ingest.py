@@ -35,6 +35,10 @@ from traders.told import take_start
 from traders.writing import writing
 
 
+class AheadOfOthersError(Exception):
+    """A replay shows a hole that another process may be about to fill; nothing is written."""
+
+
 @dataclass(slots=True)
 class Ingested:
     """What one transaction has done."""
@@ -96,18 +100,22 @@ def ingest(
     lost: Sequence[Gap] = (),
     reached: Mapping[str, int] = MappingProxyType({}),
     reports: Sequence[SocketReport] = (),
+    waits_as: str = "",
 ) -> Ingested:
     """Count the frames' trades in one transaction; raises django.db.Error with nothing written.
 
     `lost`: trades that the caller had to let go. `reached`: the newest blocks that it has seen
     committed; a book that has fallen behind them was restored, and has a gap. `reports`: what its
     sockets say of themselves after these frames, written with them, so that a row never claims
-    more than is committed.
+    more than is committed. `waits_as`: of sockets whose names begin so AheadOfOthersError is raised
+    where others carry the coin of a hole and have not come past it; empty: it is a gap at once.
     """
     done = Ingested()
     with writing(), localcontext(EXACT), _uncollected():
         coins = _lock_coins(arrivals, lost, reached)
         counted = _count(arrivals, coins)
+        if waits_as:
+            _let_others_fill(coins, waits_as)
         _narrow(coins, reached)
         ids, done.new_traders = known.learn(_seen(arrivals), utc_now())
         outcome = Outcome()
@@ -178,6 +186,21 @@ def _count(arrivals: Sequence[Arrival], coins: Mapping[str, _Coin]) -> list[tupl
             (trade, trade.time_ms < oldest_ms) for trade in coins[arrival.coin].take(arrival)
         )
     return counted
+
+
+def _let_others_fill(coins: Mapping[str, _Coin], process: str) -> None:
+    """Raise AheadOfOthersError where a hole may be filled by what others have received.
+
+    A newcomer's replay is the newest that there is; who carried the coin may commit a little later.
+    """
+    holes = {
+        name: gap.to_ms
+        for name, coin in coins.items()
+        for gap in coin.gaps
+        if gap.reason == "outage"
+    }
+    if holes and (behind := coverage.others_behind(holes, process=process)):
+        raise AheadOfOthersError(", ".join(sorted(behind)))
 
 
 def _narrow(coins: Mapping[str, _Coin], reached: Mapping[str, int]) -> None:

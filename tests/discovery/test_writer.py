@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable
 
+import pytest
 from django.db import OperationalError
 
 from discovery.batching import FrameQueue
 from discovery.writer import Writer
+from tests.traders.book import follow
 from tests.traders.fills import START_MS, live, replay, trade
 from traders.cursors import Arrival
 from traders.models import FeedCursor, FeedGap, Trader
@@ -78,3 +81,66 @@ def test_who_stayed_subscribed_commits_first_when_postgresql_is_back(transaction
     asyncio.run(run())
     assert not FeedGap.objects.filter(reason="outage").exists()
     assert FeedCursor.objects.get().trades == 59
+
+
+def _behind() -> None:
+    """Let another process carry BTC, and have brought its first trade alone."""
+    follow("BTC", until_ms=START_MS, name="other:1/0")
+
+
+async def _newcomer() -> tuple[Writer, asyncio.Task[None]]:
+    """Let a process come whose replay begins long after what the book has."""
+    writer = Writer(FrameQueue(), process="new:1/")
+    writer.offer(replay([trade(n, n) for n in range(30, 60)]))
+    return writer, asyncio.create_task(writer.run())
+
+
+async def _ended(writer: Writer, task: asyncio.Task[None]) -> None:
+    """Wait until everything is committed, with all patience."""
+    while writer.queue:  # noqa: ASYNC110 (it has no event for that)
+        await asyncio.sleep(0.01)
+    writer.finish()
+    await task
+    writer.close()
+
+
+def test_a_hole_that_others_may_fill_waits_for_them_and_is_no_gap(transactional_db):
+    trades = [trade(n, n) for n in range(60)]
+    written([replay(trades[:1])])
+    _behind()
+
+    async def run() -> None:
+        writer, task = await _newcomer()
+        await asyncio.wait([task], timeout=0.5)
+        assert writer.queue
+        other = Writer(FrameQueue())
+        for one in trades[1:31]:
+            other.offer(live([one]))
+        other.finish()
+        await other.run()
+        other.close()
+        await _ended(writer, task)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert not FeedGap.objects.filter(reason="outage").exists()
+    assert FeedCursor.objects.get().trades == 59
+
+
+@pytest.mark.parametrize("is_past", [False, True], ids=["it never comes", "it has come past"])
+def test_a_hole_that_nobody_fills_is_a_gap(transactional_db, monkeypatch, is_past):
+    monkeypatch.setattr("discovery.writer.FILLED_WITHIN_SECONDS", 9 if is_past else 0.3)
+    written([replay([trade(0, 0)])])
+    _behind()
+    if is_past:
+        follow("BTC", until_ms=START_MS + 30, name="other:1/0")
+    # One's own sockets bring what they have through the same queue.
+    follow("BTC", until_ms=START_MS, name="new:1/1")
+
+    async def run() -> None:
+        begun = time.monotonic()
+        writer, task = await _newcomer()
+        await _ended(writer, task)
+        assert time.monotonic() - begun < 5
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+    assert FeedGap.objects.get(reason="outage").to_ms == START_MS + 30
