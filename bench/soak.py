@@ -44,8 +44,8 @@ TICK_SECONDS = 0.2
 LOOK_SECONDS = 3.0
 #: Who waits for a second look, and what the last outage has left behind.
 HEALED_WITHIN_SECONDS = 180.0
-#: Everybody is looked at once more: an account on both dexes costs 4 of the minute's 1,100.
-HEALED_WITHIN_SECONDS_A_TRADER = 60 * 4 / 1100
+#: Everybody is looked at once more: an account on both dexes costs 4 of the passes' 800 a minute.
+HEALED_WITHIN_SECONDS_A_TRADER = 60 * 4 / 800
 CALM_PACE = 1.0
 #: Growth in a process' old age beyond this is a leak.
 MOST_MB_A_MINUTE = 3.0

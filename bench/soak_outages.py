@@ -55,6 +55,8 @@ class Outages:
         self.away: list[tuple[int, int | None]] = []
         self._samples: list[tuple[int, Mapping[str, int]]] = []
         self._listed_ms: dict[str, int] = {}
+        # In force at the last looks.
+        self._delays: list[int] = []
 
     @property
     def open(self) -> Outage | None:
@@ -81,9 +83,11 @@ class Outages:
         outage = self.open
         if outage is not None:
             outage.is_dark = not any(one["subscriptions"] for one in state["connections"])
+        # Who is cut off as a delay ends has not received what was held back until then.
+        delay_ms = int(1000 * faults.get("frames_delay_seconds", 0))
+        self._delays = [*self._delays[-5:], delay_ms]
         if outage is None and not carrying:
-            delay_ms = int(1000 * faults.get("frames_delay_seconds", 0))
-            self.begin(since_ms=now_ms() - delay_ms, is_visible=not deaf)
+            self.begin(since_ms=now_ms() - max(self._delays), is_visible=not deaf)
         elif outage is not None and carrying:
             outage.to_ms, outage.counts_to = now_ms(), counts
         elif outage is not None and not outage.inner_from:

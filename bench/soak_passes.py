@@ -1,8 +1,8 @@
 """A worker of the soak: `python -m bench.soak_passes track|heal|retain`, without an end.
 
 It does what the periodic jobs do (`traders.tasks`), from the same budget in Valkey, one job after
-the other: passes take 800 weight a minute where healing leaves it, as they do by default, and
-healing, which has to keep up with faults in quick succession, whatever else is free.
+the other: passes as they are configured, 1,000 of weight every 75 s, and healing, which has to keep
+up with faults in quick succession, whatever else is free.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from contextlib import suppress
 import django
 from asgiref.sync import async_to_sync
 
-#: A pass gives its weight out over the half of its time.
-PASS_SECONDS, PASS_WEIGHT = 30.0, 280
 HEAL_WEIGHT = 500
 
 
 def _track() -> None:
+    from django.conf import settings  # noqa: PLC0415
+
     from traders import tasks  # noqa: PLC0415 (settings first)
 
-    async_to_sync(tasks.track)(PASS_SECONDS, weight=PASS_WEIGHT)
-    time.sleep(1)
+    begun = time.monotonic()
+    interval = settings.CONFIGURATION.tracking_interval_seconds
+    summary = async_to_sync(tasks.track)(interval - tasks.MARGIN_SECONDS)
+    # One that had nobody left, or no database, is not worth an interval.
+    is_spent = summary.stopped_because == "weight spent"
+    time.sleep(max(1.0, begun + interval - time.monotonic()) if is_spent else 1.0)
 
 
 def _heal() -> None:
