@@ -60,13 +60,20 @@ class App:
         if scope["path"] != "/ws":
             await send({"type": "websocket.close", "code": 1000})
             return
-        if self._hub.faults.refuse_connections and transport is not None:
+        faults, refusal = self._hub.faults, self._hub.refusal(scope["client"][0])
+        if faults.refuse_connections and transport is not None:
             transport.abort()
             raise ClientDisconnected
-        if self._hub.refusal(scope["client"][0]) is not None:
-            await _refuse(send)
+        if faults.connect_status:
+            await _refuse(send, faults.connect_status, BAD_GATEWAY, b"text/html")
+            return
+        if refusal is not None:
+            await _refuse(send, 429, b"Too Many Requests", b"text/plain")
             return
         await send({"type": "websocket.accept"})
+        if faults.close_connections:
+            await send({"type": "websocket.close", "code": faults.drop_code})
+            return
         connection = self._hub.add(scope["client"][0], transport)
         connection.say(BANNER)
         writer = asyncio.create_task(connection.pump(send))
@@ -171,7 +178,7 @@ async def _respond(send: Send, status: int, body: bytes, kind: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _refuse(send: Send) -> None:
-    headers = [(b"content-type", b"text/plain")]
-    await send({"type": "websocket.http.response.start", "status": 429, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": b"Too Many Requests"})
+async def _refuse(send: Send, status: int, body: bytes, kind: bytes) -> None:
+    headers = [(b"content-type", kind)]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -46,8 +46,8 @@ class Control:
     def _show(self, path: str, query: dict[str, str]) -> Any:
         if path == "/sim/weight":
             return self.weight()
-        if path == "/sim/faults":
-            return self._hub.faults
+        if path in {"/sim/connects", "/sim/faults"}:
+            return self.connects() if path == "/sim/connects" else self._hub.faults
         if path == "/sim/state":
             return self._state() | {"connections": self.connections()}
         if path == "/sim/truth" and self._orders is not None:
@@ -77,6 +77,14 @@ class Control:
                 }
                 for ip, log in self.weights.items()
             },
+        }
+
+    def connects(self) -> dict[str, Any]:
+        """The attempts to connect of every IP, whatever became of them."""
+        logs = self._hub.connects
+        return {
+            "max_in_any_60s": max((log.max_asked for log in logs.values()), default=0),
+            "ips": {ip: log.shown() for ip, log in logs.items()},
         }
 
     def connections(self) -> list[dict[str, Any]]:

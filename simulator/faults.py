@@ -27,6 +27,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     connections: tuple[int, ...] = ()
     coins: tuple[str, ...] = ()
     refuse_connections: bool = False
+    connect_status: int = 0
+    close_connections: bool = False
     silence: bool = False
     half_open: bool = False
     lose_blocks_every: int = 0

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from simulator.config import Limits
 from simulator.connection import Connection, Key
+from simulator.connects import ConnectLog
 from simulator.faults import NONE, Faults
 
 EMPTY_EVERY = 211  # every so many frames, an empty trades array goes first
@@ -35,7 +36,7 @@ class Hub:
         self.faults: Faults = NONE
         self.connections: dict[int, Connection] = {}
         self.subscribers: dict[Key, set[Connection]] = defaultdict(set)
-        self.connects: dict[str, deque[float]] = defaultdict(deque)
+        self.connects: dict[str, ConnectLog] = {}
         self.messages: dict[str, deque[float]] = defaultdict(deque)
         self.connected_total = 0
         self.refused_total = 0
@@ -44,16 +45,15 @@ class Hub:
 
     def refusal(self, ip: str) -> str | None:
         """Why an IP may not connect now, or None; counts the attempt."""
-        recent = self._recent(self.connects[ip])
+        if ip not in self.connects:
+            self.connects[ip] = ConnectLog(self.limits.new_connections_per_minute, self.now)
         active = sum(c.ip == ip for c in self.connections.values())
         reason = None
-        if len(recent) >= self.limits.new_connections_per_minute:
+        if not self.connects[ip].arrive():
             reason = "too many new connections"
         elif active >= self.limits.connections:
             reason = "too many connections"
-        if reason is None:
-            recent.append(self.now())
-        else:
+        if reason is not None:
             self.refused_total += 1
         return reason
 

@@ -129,6 +129,14 @@ class Simulator(Server):
         """The most that any IP asked for in any sliding 60 s, refused requests included."""
         return int(self.weight()["max_in_any_60s"])
 
+    def connects(self) -> dict[str, Any]:
+        """The attempts to connect of every IP, whatever became of them."""
+        return self.call(self.control.connects)
+
+    def max_connects_in_any_60s(self) -> int:
+        """The most attempts to connect of any IP in any sliding 60 s, refused ones included."""
+        return int(self.connects()["max_in_any_60s"])
+
     # -- faults ---------------------------------------------------------------------------------
 
     def set_faults(self, faults: Faults) -> None:

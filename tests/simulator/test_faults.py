@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidHandshake
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedError,
+    InvalidHandshake,
+    InvalidStatus,
+)
 from websockets.sync.client import ClientConnection, connect
 
 from simulator import Simulator
@@ -95,6 +100,32 @@ def test_new_connections_are_refused(sim):
         client(sim),
     ):
         pass
+    with client(sim) as one:
+        watch(one, "BTC")
+
+
+@pytest.mark.parametrize("status", [502, 503])
+def test_new_connections_are_answered_with_a_status(sim, status):
+    with (
+        sim.fault(connect_status=status),
+        pytest.raises(InvalidStatus) as refusal,
+        client(sim),
+    ):
+        pass
+    assert refusal.value.response.status_code == status
+    with client(sim) as one:
+        watch(one, "BTC")
+
+
+def test_new_connections_are_accepted_and_closed_at_once(sim):
+    with (
+        sim.fault(close_connections=True, drop_code=1011),
+        pytest.raises(ConnectionClosed) as loss,
+        client(sim),
+    ):
+        pass
+    assert loss.value.rcvd is not None
+    assert loss.value.rcvd.code == 1011
     with client(sim) as one:
         watch(one, "BTC")
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.exceptions import ConnectionClosedOK, InvalidStatus
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidHandshake,
+    InvalidStatus,
+)
 
 from simulator import Simulator
 from simulator.config import Limits
@@ -116,6 +123,31 @@ def test_the_thirty_first_new_connection_of_a_minute_is_refused():
         clock.now += 61
         with client(sim) as one:
             one.subscribe(type="allMids")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"refuse_connections": True}, {"connect_status": 503}, {"close_connections": True}],
+    ids=["reset", "503", "closed"],
+)
+def test_an_attempt_that_a_fault_ends_counts_as_well(fault):
+    clock = Clock()
+    with Simulator(small(limits=Limits(new_connections_per_minute=3)), now=clock) as sim:
+        with sim.fault(**fault):
+            for _ in range(3):
+                with suppress(InvalidHandshake, ConnectionClosed, OSError, EOFError), client(sim):
+                    pass
+        with pytest.raises(InvalidStatus) as refusal, client(sim):
+            pass
+        assert refusal.value.response.status_code == 429
+        [log] = sim.connects()["ips"].values()
+        assert (log["in_last_60s"], log["total"], log["over_limit"]) == (4, 4, 1)
+        clock.now += 61
+        with client(sim) as one:
+            one.subscribe(type="allMids")
+        assert httpx.get(f"{sim.api_url}/sim/connects").json()["max_in_any_60s"] == 4
+        assert sim.connects()["ips"]["127.0.0.1"]["in_last_60s"] == 1
+        assert sim.max_connects_in_any_60s() == 4
 
 
 def test_subscriptions_and_users_are_limited():
