@@ -20,6 +20,7 @@ from discovery.recording import Recorder
 from discovery.sockets import ConnectionLog, FrameIntake, Socket, live_coins
 from discovery.status import StatusLine
 from discovery.writer import Writer
+from exchange.connection_permits import ConnectionPermits
 from exchange.liveness import Patience
 from exchange.stream import Stream, StreamState
 from exchange.wire import AllMids
@@ -74,7 +75,7 @@ class Discovery:
         url: str,
         coins: tuple[str, ...],
         sockets: int,
-        permit: Callable[[], Awaitable[None]] | None = None,
+        permits: ConnectionPermits | None = None,
         recorder: Recorder | None = None,
         status: StatusLine | None = None,
         patience: Patience | None = None,
@@ -92,10 +93,11 @@ class Discovery:
         # The list has been read, or cannot be.
         self._asked = asyncio.Event()
         self._recorder = recorder
+        self._permits = permits
         self._status = status
         self._patience = patience
         self._database = DatabaseThread("coverage")
-        self._turns = Turns(permit, stagger_seconds)
+        self._turns = Turns(permits, stagger_seconds)
         self.sockets = [
             self._socket(url, f"{process}/{number}", number) for number in range(sockets)
         ]
@@ -127,7 +129,8 @@ class Discovery:
         return self.queue.trades_waiting
 
     def _socket(self, url: str, name: str, number: int) -> Socket:
-        recorder, log = self._recorder, ConnectionLog(name, self._changed.set)
+        recorder, permits = self._recorder, self._permits
+        log = ConnectionLog(name, self._changed.set)
         intake = FrameIntake(self.writer.offer, self._mids)
 
         def on_state(state: StreamState) -> None:
@@ -139,6 +142,7 @@ class Discovery:
             wanted=(),
             on_state=on_state,
             permit=self._turns,
+            on_attempt=None if permits is None else lambda works: permits.ended(works=works),
             patience=self._patience,
             tap=None if recorder is None else lambda raw: recorder.add(number, raw),
         )

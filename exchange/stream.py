@@ -90,6 +90,7 @@ class Stream:
         wanted: Iterable[Subscription],
         on_state: Callable[[StreamState], None] | None = None,
         permit: Callable[[], Awaitable[None]] | None = None,
+        on_attempt: Callable[[bool], None] | None = None,
         tap: Callable[[bytes], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         utcnow: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -104,14 +105,12 @@ class Stream:
             connected=False, since=None, live=frozenset(), refused={}, last_error=""
         )
         self._on_state = on_state
-        # Awaited before every new connection.
-        self._permit = permit
+        # Awaited before every new connection; told whether that works: something is acknowledged.
+        self._permit, self._on_attempt, self._works = permit, on_attempt, False
         # Is given every message as it came, the unreadable too: for recordings.
         self._tap = tap
-        self._now = now
-        self._utcnow = utcnow
-        self._delays = delays
-        self._patience = patience or Patience()
+        self._now, self._utcnow = now, utcnow
+        self._delays, self._patience = delays, patience or Patience()
         # Set when there may be something new to send.
         self._stirred = asyncio.Event()
         self._frames: AsyncGenerator[Received] | None = None
@@ -141,7 +140,7 @@ class Stream:
     async def _read(self) -> AsyncGenerator[Received]:
         delays = self._delays()
         while True:
-            watch = None
+            watch, self._works = None, False
             try:
                 if self._permit is not None:
                     await self._permit()
@@ -156,6 +155,7 @@ class Stream:
             except (OSError, EOFError, TimeoutError, WebSocketException, ExchangeError) as error:
                 # Close code 1000 counts as a loss like any other: nobody asked for it.
                 self._lost(self._cause or f"{type(error).__name__}: {error}")
+                self._attempted(works=False)
             if watch is not None and watch.was_healthy:
                 delays = self._delays()
             await asyncio.sleep(next(delays))
@@ -200,6 +200,7 @@ class Stream:
             case wire.Ack():
                 self._stirred.set()
                 self._show(connected=True)
+                self._attempted(works=True)
             case wire.ErrorFrame(text=text):
                 self.counts.errors += 1
                 self._stirred.set()
@@ -252,6 +253,11 @@ class Stream:
         if message is not None:
             await connection.send(message, text=True)
             self._show(connected=True)
+
+    def _attempted(self, *, works: bool) -> None:
+        if self._on_attempt is not None and not self._works:
+            self._on_attempt(works)
+        self._works |= works
 
     def _opened(self) -> None:
         self._cause = ""

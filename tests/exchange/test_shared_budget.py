@@ -9,7 +9,6 @@ import pytest
 from redis.asyncio import Redis
 
 from exchange.budget import Rules, Status
-from exchange.connection_permits import ConnectionPermits
 from exchange.errors import BudgetClosed, RateLimited
 from exchange.shared_budget import SharedBudget, host_id
 from tests.exchange.budgets import START
@@ -196,21 +195,6 @@ async def test_it_works_on_the_clocks_of_redis_and_host(services):
 
 def test_processes_of_one_host_agree_on_its_name():
     assert host_id() == host_id() or not host_id()
-
-
-async def test_connections_are_limited_and_go_on_without_redis(services, unused_tcp_port):
-    async with Redis.from_url(services.redis_url) as redis:
-        permits = ConnectionPermits(redis, per_minute=3)
-        await redis.delete(*permits._shared._keys)
-        for _ in range(3):
-            await asyncio.wait_for(permits(), 2)
-        assert not await permits._allowed()
-        await redis.delete(*permits._shared._keys)
-        assert await permits._allowed()
-    async with ConnectionPermits(
-        f"redis://127.0.0.1:{unused_tcp_port}/0", alone_per_minute=2
-    ) as alone:
-        assert [await alone._allowed() for _ in range(3)] == [True, True, False]
 
 
 def test_every_status_is_known_to_both_forms():

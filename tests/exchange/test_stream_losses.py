@@ -14,6 +14,7 @@ from exchange.liveness import Patience
 from exchange.stream import MAX_FRAME_BYTES
 from tests.exchange.feed import (
     BTC,
+    ETH,
     SHORT,
     answers,
     exchange,
@@ -137,6 +138,48 @@ async def test_each_connection_waits_for_its_permit():
     async with exchange(serve) as url, reading(socket := stream(url, permit=permit)):
         await until(lambda: socket.counts.connects >= 3)
     assert len(permits) >= socket.counts.connects
+
+
+async def test_an_attempt_works_when_something_is_acknowledged():
+    told: list[bool] = []
+    async with exchange(obey) as url, reading(stream(url, BTC, ETH, on_attempt=told.append)) as got:
+        await until(lambda: len(frames_of(got, wire.Ack)) == 2)
+    assert told == [True]
+
+
+@pytest.mark.parametrize("lose", [_close_1011, _reset])
+async def test_a_connection_that_is_closed_at_once_has_not_worked(lose):
+    told: list[bool] = []
+    async with exchange(lose) as url, reading(stream(url, on_attempt=told.append)):
+        await until(lambda: len(told) >= 3)
+    assert not any(told)
+
+
+async def test_a_refused_handshake_has_not_worked_and_the_next_may():
+    told: list[bool] = []
+
+    def refuse(connection, _request):
+        return connection.respond(502, "away") if len(told) < 2 else None
+
+    async with (
+        exchange(obey, process_request=refuse) as url,
+        reading(stream(url, on_attempt=told.append)),
+    ):
+        await until(lambda: len(told) == 3)
+    assert told == [False, False, True]
+
+
+async def test_the_loss_of_a_connection_that_worked_is_no_failed_attempt():
+    told: list[bool] = []
+
+    async def serve(connection):
+        for frame in answers(json.loads(await connection.recv())):
+            await connection.send(frame)
+        await connection.close(1000)
+
+    async with exchange(serve) as url, reading(stream(url, on_attempt=told.append)):
+        await until(lambda: len(told) >= 3)
+    assert all(told)
 
 
 async def test_it_keeps_trying_while_nobody_listens():

@@ -56,12 +56,12 @@ class Command(BaseCommand):
     async def _run(self, record: Path | None) -> int:
         configuration = settings.CONFIGURATION
         stop = stop_signal()
-        async with ConnectionPermits(settings.REDIS_URL) as permit:
+        async with ConnectionPermits(settings.REDIS_URL) as permits:
             discovery = Discovery(
                 url=configuration.hyperliquid_ws_url,
                 coins=configuration.hyperliquid_coins,
                 sockets=configuration.hyperliquid_sockets,
-                permit=permit,
+                permits=permits,
                 recorder=Recorder(record) if record is not None else None,
                 status=StatusLine(self.stdout.write) if self.stdout.isatty() else None,
             )
