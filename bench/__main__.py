@@ -29,6 +29,7 @@ ALL = (
     "fast_line",
     "ingesting",
     "day",
+    "recovery",
     "memory",
 )
 #: Needs no other rows than its own.
@@ -38,6 +39,7 @@ ON_ITS_OWN = {
     "fanout": "events to browsers",
     "latency": "from commit to browser",
     "fast_line": "from the exchange's frame to the browser's",
+    "recovery": "outages of the exchange, a stall, and the death of all stream processes",
 }
 #: These go on with the book of a million, with positions and known bases.
 OF_THE_BOOK = ("fast_line", "ingesting", "day")
