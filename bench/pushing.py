@@ -17,6 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from traders import eventlog
+from traders.outcome import NewEvent
 from traders.positions import Change
 
 OURS, CLASSIC = "hlcopy.asgi:application", "bench.subscriptions:application"
@@ -114,7 +115,7 @@ def browsers(url: str, count: int, message: str = "", *, stuck: bool = False) ->
 def commit(count: int, **details: str) -> int:
     """Append events as tracking does, in one transaction; return the log's head."""
     change = Change("OPEN", "BTC", "BUY", Decimal(0), Decimal("1.5"), Decimal("60000.1"))
-    event = eventlog.NewEvent(
+    event = NewEvent(
         7, f"0x{7:040x}", change, "snapshot", time.time_ns() // 1_000_000, details=details
     )
     with transaction.atomic():

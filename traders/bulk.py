@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from datetime import date
 from typing import Any
 
@@ -39,7 +38,7 @@ DELETE FROM traders_position AS held
 USING unnest(%s::bigint[], %s::text[]) AS gone (trader_id, coin)
 WHERE held.trader_id = gone.trader_id AND held.coin = gone.coin
 """
-_OF_DAYS = [column.name for column in fields(DaySums)]
+_OF_DAYS = DaySums.__struct_fields__
 # How a new row is added to the stored one. GREATEST and LEAST pass over null.
 _ADDED = {name: f"kept.{name} + excluded.{name}" for name in _OF_DAYS} | {
     "best_trip_pnl": "greatest(kept.best_trip_pnl, excluded.best_trip_pnl)",

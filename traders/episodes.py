@@ -9,9 +9,10 @@ Amounts are USD, kept to 18 decimals; one beyond `LARGEST_USD`, which nobody ear
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from typing import Literal, Protocol
+
+import msgspec
 
 from traders import positions
 from traders.positions import ZERO, Change
@@ -20,13 +21,13 @@ from traders.positions import ZERO, Change
 TAKER_FEE = Decimal("0.00045")
 MAKER_FEE = Decimal("0.00015")
 LARGEST_USD = Decimal(10) ** 15
+_SMALLEST_USD = -LARGEST_USD
 #: For products of two columns of 38 digits and sums of them: nothing is cut.
-EXACT = Context(prec=120)
+EXACT = Context(prec=120, rounding=ROUND_HALF_EVEN)
 _STEP = Decimal("1E-18")
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(msgspec.Struct, frozen=True, gc=False):
     """An open position since it was flat; `opened_at_ms` is None if that was not watched.
 
     `size` is signed. `entry_price` is None where nothing has told it. `realised_pnl` is what its
@@ -42,8 +43,7 @@ class Episode:
     fees: Decimal = ZERO
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTrip:
+class RoundTrip(msgspec.Struct, frozen=True, gc=False):
     """An episode that has ended; `funding` is above zero where it was earned."""
 
     coin: str
@@ -77,8 +77,7 @@ class RoundTrip:
             return usd(self.gross_pnl - self.fees + (self.funding or ZERO))
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, gc=False):
     """What one change makes of an episode: it goes on, or it has become a round trip.
 
     `volume` and `fee` are 0 where the price is unknown; `realised` is None then if the position was
@@ -129,11 +128,11 @@ def apply(
     if change.size_before != size_before or (episode and episode.coin != change.coin):
         raise ValueError(f"{change} does not follow on {episode}")
     moved = EXACT.subtract(change.size_after, size_before)
-    volume = None if price is None else usd(EXACT.multiply(EXACT.abs(moved), price))
+    volume = None if price is None else usd(EXACT.multiply(moved.copy_abs(), price))
     if volume is None:
         price = None
     fee = ZERO if volume is None else usd(EXACT.multiply(volume, fee_rate)) or ZERO
-    if episode is None or EXACT.abs(change.size_after) > EXACT.abs(size_before):
+    if episode is None or change.size_after.copy_abs() > size_before.copy_abs():
         grown = _grow(episode, change, price, at_ms, fee)
         return Step(grown, None, ZERO, volume or ZERO, fee)
     realised = None
@@ -172,16 +171,16 @@ def add_round_trip(day: Sums, ended: RoundTrip) -> None:
 
 def usd(amount: Decimal | None) -> Decimal | None:
     """Return an amount to 18 decimals, None where it is unknown or beyond all reason."""
-    if amount is None or abs(amount) > LARGEST_USD:
+    if amount is None or not _SMALLEST_USD <= amount <= LARGEST_USD:
         return None
-    return amount.quantize(_STEP, ROUND_HALF_EVEN, EXACT)
+    return amount.quantize(_STEP, None, EXACT)
 
 
 def _grow(
     episode: Episode | None, change: Change, price: Decimal | None, at_ms: int, fee: Decimal
 ) -> Episode:
     """Open the episode or add to it; without a price its result can never be known."""
-    size = EXACT.abs(change.size_after)
+    size = change.size_after.copy_abs()
     if episode is None:
         entry = ZERO if price is None else price
         realised = None if price is None else ZERO

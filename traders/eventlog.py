@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import msgspec
 from django.db import connection, transaction
 
 from hlcopy import broadcast
 from traders import partitions
-from traders.positions import Change
+from traders.outcome import NewEvent
 
 # Whoever runs this holds the one row until the commit: that makes the numbers gapless and gives
 # them the order of the commits. The row is made anew, with a new epoch, should it be missing.
@@ -28,20 +27,6 @@ COPY traders_positionevent (
     source, stale, replayed, exchange_time_ms, details
 ) FROM STDIN
 """
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """A change of a trader's position, as the log is to have it."""
-
-    trader_id: int
-    address: str
-    change: Change
-    source: str
-    exchange_time_ms: int
-    stale: bool = False
-    replayed: bool = False
-    details: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def append(events: Sequence[NewEvent]) -> int | None:

@@ -13,8 +13,9 @@ Sizes and prices are exact; amounts are USD (docs/scoring.md). Call it in `episo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
+
+import msgspec
 
 from exchange.wire import Side, Trade
 from hlcopy.decimals import plain
@@ -22,7 +23,7 @@ from traders import episodes, positions
 from traders.doubts import AFTER_MS
 from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode, usd
 from traders.knowledge import dex_of, floor_ms, is_perpetual, is_stale
-from traders.outcome import DaySums, FeedEvent, Outcome
+from traders.outcome import DaySums, NewEvent, Outcome
 from traders.positions import ZERO, Change
 
 #: A block older than this on arrival is told as `replayed`.
@@ -31,8 +32,7 @@ REPLAYED_AFTER_MS = 30_000
 LATE_MS = 300_000
 
 
-@dataclass(slots=True)
-class Account:
+class Account(msgspec.Struct):
     """What the ledger row of one trader says of its bases."""
 
     trader_id: int
@@ -43,8 +43,7 @@ class Account:
     has_changed: bool = False
 
 
-@dataclass(slots=True)
-class Holding:
+class Holding(msgspec.Struct):
     """An open position as its row has it; `funding` since it was opened, above zero paid."""
 
     episode: Episode | None = None
@@ -54,11 +53,11 @@ class Holding:
     has_changed: bool = False
 
 
-@dataclass(slots=True)
-class Group:
+class Group(msgspec.Struct):
     """What one trader bought, or sold, of one coin in one block."""
 
     is_bought: bool
+    first_price: Decimal
     size: Decimal = ZERO
     notional: Decimal = ZERO
     taker_notional: Decimal = ZERO
@@ -67,6 +66,8 @@ class Group:
     @property
     def price(self) -> Decimal:
         """The volume-weighted price, to 18 decimals."""
+        if self.fills == 1:
+            return self.first_price
         return positions.rounded_price(EXACT.divide(self.notional, self.size))
 
     @property
@@ -79,21 +80,24 @@ class Group:
     @property
     def fee_rate(self) -> Decimal:
         """The rate for its roles (docs/scoring.md): the exchange tells no fee publicly."""
+        if not self.taker_notional:
+            return MAKER_FEE
         made = self.notional - self.taker_notional
+        if not made:
+            return TAKER_FEE
         paid = self.taker_notional * TAKER_FEE + made * MAKER_FEE
         return EXACT.divide(paid, self.notional)
 
 
-@dataclass(slots=True)
-class Block:
+class Block(msgspec.Struct):
     """All that one trader did in one coin at one exchange time; at most one group a direction."""
 
     trader_id: int
     coin: str
     time_ms: int
     is_replayed: bool = False
-    groups: list[Group] = field(default_factory=list)
-    fills: list[tuple[Decimal, Decimal, bool]] = field(default_factory=list)
+    groups: list[Group] = msgspec.field(default_factory=list)
+    fills: list[tuple[Decimal, Decimal, bool]] = msgspec.field(default_factory=list)
 
     @property
     def nets_to_nothing(self) -> bool:
@@ -103,12 +107,15 @@ class Block:
     def add(self, signed_size: Decimal, price: Decimal, *, is_taker: bool) -> None:
         """Take in one fill."""
         is_bought = signed_size > 0
-        group = next((one for one in self.groups if one.is_bought is is_bought), None)
-        if group is None:
-            group = Group(is_bought)
+        for group in self.groups:
+            if group.is_bought is is_bought:
+                break
+        else:
+            group = Group(is_bought, price)
             self.groups.append(group)
-        notional = price * abs(signed_size)
-        group.size += abs(signed_size)
+        size = abs(signed_size)
+        notional = price * size
+        group.size += size
         group.notional += notional
         group.fills += 1
         if is_taker:
@@ -184,8 +191,8 @@ def fold(
                 sums.events += 1
                 details = _details(group, step, before)
                 outcome.events.append(
-                    FeedEvent(
-                        *(block.trader_id, change, block.time_ms),
+                    NewEvent(
+                        *(account.trader_id, account.address, change, "feed", block.time_ms),
                         *(stale, block.is_replayed, details),
                     )
                 )

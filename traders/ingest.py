@@ -25,11 +25,10 @@ from hlcopy.clock import utc_now
 from traders import bulk, coverage, days, eventlog, folding, ledgers
 from traders.cursors import Arrival, Gap, Start, Window
 from traders.episodes import EXACT
-from traders.eventlog import NewEvent
 from traders.folding import Account, Block, Holding
 from traders.knowledge import dex_of, is_perpetual
 from traders.ledgers import KnownTraders
-from traders.outcome import FeedEvent, Outcome
+from traders.outcome import Outcome
 from traders.socket_report import SocketReport
 from traders.told import take_start
 from traders.writing import writing
@@ -140,7 +139,7 @@ def ingest(
         done.drifted = {coin for _, coin, *_, cause in outcome.corrections if cause == "drift"}
         done.gaps = sum(len(coin.gaps) for coin in coins.values())
         done.reached = {name: coin.window.newest_ms or 0 for name, coin in coins.items()}
-        done.head = eventlog.append(_new_events(outcome.events, accounts))
+        done.head = eventlog.append(outcome.events)
     return done
 
 
@@ -266,16 +265,3 @@ def _write(
             if coin.window.floor_ms is not None or coin.gaps
         ]
     )
-
-
-def _new_events(events: Sequence[FeedEvent], accounts: Mapping[int, Account]) -> list[NewEvent]:
-    return [
-        NewEvent(
-            *(event.trader_id, accounts[event.trader_id].address, event.change),
-            *(event.source, event.time_ms),
-            stale=event.stale,
-            replayed=event.replayed,
-            details=event.details,
-        )
-        for event in events
-    ]

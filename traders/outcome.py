@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from functools import lru_cache
+
+import msgspec
 
 from hlcopy.clock import from_ms
 from traders.episodes import RoundTrip, add_round_trip
 from traders.positions import ZERO, Change
 
+MS_OF_A_DAY = 86_400_000
 
-@dataclass(slots=True)
-class DaySums:
+
+class DaySums(msgspec.Struct):
     """What a batch adds to one trader's day."""
 
     fills: int = 0
@@ -39,17 +43,17 @@ class DaySums:
         add_round_trip(self, trip)
 
 
-@dataclass(frozen=True, slots=True)
-class FeedEvent:
-    """A change that the feed has told."""
+class NewEvent(msgspec.Struct, frozen=True):
+    """A change of a trader's position, as the log is to have it."""
 
     trader_id: int
+    address: str
     change: Change
-    time_ms: int
-    stale: bool
-    replayed: bool
-    details: dict[str, str | None]
-    source: Literal["feed", "snapshot"] = "feed"
+    source: str
+    exchange_time_ms: int
+    stale: bool = False
+    replayed: bool = False
+    details: Mapping[str, str | None] = {}
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ class Outcome:
 
     days: dict[tuple[int, date], DaySums] = field(default_factory=dict)
     round_trips: list[tuple[int, RoundTrip]] = field(default_factory=list)
-    events: list[FeedEvent] = field(default_factory=list)
+    events: list[NewEvent] = field(default_factory=list)
     # (trader, coin, time, signed size, price, whether it took)
     waiting: list[tuple[int, str, int, Decimal, Decimal, bool]] = field(default_factory=list)
     # (trader, coin) that a node has told, so that no fill of them waits any more.
@@ -76,8 +80,14 @@ class Outcome:
 
     def day(self, trader_id: int, time_ms: int) -> DaySums:
         """Return the sums of the trader's UTC day."""
-        key = (trader_id, from_ms(time_ms).date())
+        key = (trader_id, _date(time_ms // MS_OF_A_DAY))
         sums = self.days.get(key)
         if sums is None:
             sums = self.days[key] = DaySums()
         return sums
+
+
+@lru_cache(maxsize=256)
+def _date(days: int) -> date:
+    """Return the UTC date so many days after 1970 began."""
+    return from_ms(days * MS_OF_A_DAY).date()

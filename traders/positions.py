@@ -11,23 +11,23 @@ that is unknown (a node's fill tells a size alone) stays so until the position i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
+
+import msgspec
 
 Kind = Literal["OPEN", "INCREASE", "DECREASE", "CLOSE"]
 Side = Literal["BUY", "SELL"]
 
 ZERO = Decimal(0)
 # Products of two columns of 38 digits, their sum, and a quotient of 18 decimals: nothing is cut.
-_EXACT = Context(prec=100)
+_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 _PRICE_STEP = Decimal("1E-18")
 #: By so much an implied price may lie outside the mark prices of the two snapshots.
 BELIEVED_BEYOND_MARKS = Decimal("0.05")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """A trader's net holding of one coin; size 0 is flat, and then the entry price is 0 too.
 
     `entry_price` is None where nothing has told it. `mark_price` is the exchange's valuation where
@@ -40,8 +40,7 @@ class Position:
     mark_price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """One side of a trade; the size is above zero, the side gives its direction."""
 
     coin: str
@@ -55,8 +54,7 @@ class Fill:
         return self.size if self.side == "BUY" else -self.size
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One step of one position; `price` is None where nothing says at which price it was made."""
 
     kind: Kind
@@ -83,7 +81,7 @@ def changes(
     coin: str, size_before: Decimal, size_after: Decimal, price: Decimal | None
 ) -> tuple[Change, ...]:
     """Return what leads from one size to another at a price: none, one, or two through zero."""
-    return tuple(_change(coin, step, price) for step in _steps(size_before, size_after))
+    return tuple([_change(coin, step, price) for step in _steps(size_before, size_after)])
 
 
 def diff(before: Mapping[str, Position], after: Mapping[str, Position]) -> tuple[Change, ...]:
@@ -146,7 +144,7 @@ def _implied_price(old: Position, new: Position, step: tuple[Decimal, Decimal]) 
 
 def rounded_price(price: Decimal) -> Decimal:
     """Return a price to 18 decimals, as the book keeps it."""
-    return price.quantize(_PRICE_STEP, ROUND_HALF_EVEN, _EXACT)
+    return price.quantize(_PRICE_STEP, None, _EXACT)
 
 
 def _price(paid: Decimal, size: Decimal) -> Decimal:
@@ -158,7 +156,7 @@ def _steps(before: Decimal, after: Decimal) -> tuple[tuple[Decimal, Decimal], ..
     """Return (size before, size after) of each change: none, one, or two through zero."""
     if before == after:
         return ()
-    if before * after < 0:
+    if before and after and (before > 0) is not (after > 0):
         return ((before, ZERO), (ZERO, after))
     return ((before, after),)
 
@@ -166,11 +164,12 @@ def _steps(before: Decimal, after: Decimal) -> tuple[tuple[Decimal, Decimal], ..
 def _change(coin: str, step: tuple[Decimal, Decimal], price: Decimal | None) -> Change:
     """Return the change of one step, which does not cross zero."""
     before, after = step
+    is_bought = after > before
     kind: Kind
-    if before == 0:
+    if not before:
         kind = "OPEN"
-    elif after == 0:
+    elif not after:
         kind = "CLOSE"
     else:
-        kind = "INCREASE" if abs(after) > abs(before) else "DECREASE"
-    return Change(kind, coin, "BUY" if after > before else "SELL", before, after, price)
+        kind = "INCREASE" if is_bought is (before > 0) else "DECREASE"
+    return Change(kind, coin, "BUY" if is_bought else "SELL", before, after, price)

@@ -13,10 +13,11 @@ the transaction that records the snapshot, under the lock of the trader's ledger
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 
 from django.db.models.functions import Now
+from msgspec.structs import replace
 
 from traders import doubts, folding, positions
 from traders.backsolving import WaitedFill, beginning

@@ -24,7 +24,6 @@ from exchange.replies import AccountState
 from traders import bulk, eventlog
 from traders.claims import SECOND_LOOK_SECONDS
 from traders.doubts import BEFORE_MS
-from traders.eventlog import NewEvent
 from traders.knowledge import dex_of
 from traders.models import (
     AccountSnapshot,
@@ -35,6 +34,7 @@ from traders.models import (
     PositionEvent,
     WaitingFill,
 )
+from traders.outcome import NewEvent
 from traders.reconciling import Reconciling, Settled
 from traders.since import Since
 from traders.since import read as read_since

@@ -11,7 +11,7 @@ A fill tells no entry price, unless it closes something: `closedPnl` does then. 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from hlcopy.decimals import plain
 from traders import episodes, positions
@@ -20,7 +20,7 @@ from traders.doubts import AFTER_MS
 from traders.episodes import Episode
 from traders.folding import Account, Block, Holding, take_step
 from traders.knowledge import dex_of, floor_ms, is_stale
-from traders.outcome import FeedEvent, Outcome
+from traders.outcome import NewEvent, Outcome
 from traders.positions import ZERO, Change
 
 
@@ -53,7 +53,7 @@ def take_start(
         outcome.corrections.append(
             (block.trader_id, coin, block.time_ms - 1, size, start.size, cause)
         )
-        _correct(block, holding, outcome, start)
+        _correct(block, account, holding, outcome, start)
     else:
         if before and before.entry_price is None and start.entry_price is not None:
             holding.episode = replace(before, entry_price=start.entry_price)
@@ -77,7 +77,9 @@ def _late(coin: str, start: Start) -> Episode | None:
     return episodes.watched_late(positions.Position(coin, start.size, start.entry_price))
 
 
-def _correct(block: Block, holding: Holding, outcome: Outcome, start: Start) -> None:
+def _correct(
+    block: Block, account: Account, holding: Holding, outcome: Outcome, start: Start
+) -> None:
     """Lead from the ledger's size to the one that is told; what happened in between nobody saw."""
     coin, at_ms, before = block.coin, block.time_ms - 1, holding.episode
     old = positions.Position(coin)
@@ -101,12 +103,10 @@ def _correct(block: Block, holding: Holding, outcome: Outcome, start: Start) -> 
             holding.funding = None
         sums.events += 1
         outcome.events.append(
-            FeedEvent(
-                *(block.trader_id, change, at_ms),
-                stale=False,
+            NewEvent(
+                *(account.trader_id, account.address, change, "snapshot", at_ms),
                 replayed=block.is_replayed,
                 details=details,
-                source="snapshot",
             )
         )
     if holding.episode is not None:

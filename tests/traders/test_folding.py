@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -11,13 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from exchange.wire import Side, Trade
 from tests.traders.fills import START_MS, address, trade
 from traders import folding
 from traders.episodes import EXACT, MAKER_FEE, TAKER_FEE, Episode
 from traders.folding import Account, Holding
-from traders.outcome import FeedEvent, Outcome
+from traders.outcome import NewEvent, Outcome
 from traders.positions import ZERO
 
 TRADERS = range(1, 5)
@@ -57,7 +57,7 @@ class Book:
         held = self.holdings.get((number, coin))
         return held.episode.size if held and held.episode else ZERO
 
-    def events(self, number: int) -> list[FeedEvent]:
+    def events(self, number: int) -> list[NewEvent]:
         return [event for event in self.outcome.events if event.trader_id == number]
 
 
@@ -289,3 +289,29 @@ def test_who_trades_with_itself_has_washed_and_moved_nothing():
     sums = book.outcome.day(1, START_MS)
     assert (sums.wash_volume_usd, sums.volume_usd, sums.fills) == these(100, 0, 0)
     assert (book.size(1), book.outcome.events) == these(4, [])
+
+
+FILLS = st.lists(
+    st.tuples(
+        st.decimals("0.001", "9", places=3), st.decimals("0.1", "9", places=2), st.booleans()
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(FILLS)
+def test_price_and_fee_rate_of_a_group_are_the_weighted_ones(fills):
+    block = folding.Block(1, "BTC", START_MS)
+    with localcontext(EXACT):
+        for size, price, is_taker in fills:
+            block.add(size, price, is_taker=is_taker)
+        [group] = block.groups
+
+        worth = [Fraction(size) * Fraction(price) for size, price, _ in fills]
+        rates = [Fraction(TAKER_FEE if is_taker else MAKER_FEE) for *_, is_taker in fills]
+        notional = sum(worth, Fraction(0))
+        paid = sum((one * rate for one, rate in zip(worth, rates, strict=True)), Fraction(0))
+        mean = notional / sum((Fraction(size) for size, *_ in fills), Fraction(0))
+        assert abs(Fraction(group.price) - mean) <= Fraction(1, 2 * 10**18)
+        assert abs(Fraction(group.fee_rate) - paid / notional) < Fraction(1, 10**100)
