@@ -15,9 +15,10 @@ from traders.folding import Account, Holding
 from traders.knowledge import dex_of
 from traders.outcome import DaySums
 
-# What depends on the size is no longer what the snapshot told, nor on another side the rest of it.
-WRITE_POSITIONS = """
-INSERT INTO traders_position AS held (
+# Whether there is a row was read under the ledger's lock, so it still holds. INSERT ... ON CONFLICT
+# would lock each row before it changes it, and write that to PostgreSQL's log too.
+ADD_POSITIONS = """
+INSERT INTO traders_position (
     trader_id, coin, dex, size, entry_price, opened_at_ms, peak_size, realised_pnl, fees,
     leverage_type
 )
@@ -25,13 +26,23 @@ SELECT news.*, '' FROM unnest(
     %s::bigint[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::bigint[], %s::numeric[],
     %s::numeric[], %s::numeric[]
 ) AS news
-ON CONFLICT (trader_id, coin) DO UPDATE SET
-    size = excluded.size, entry_price = excluded.entry_price,
-    opened_at_ms = excluded.opened_at_ms, peak_size = excluded.peak_size,
-    realised_pnl = excluded.realised_pnl, fees = excluded.fees,
+"""
+# What depends on the size is no longer what the snapshot told, nor on another side the rest of it.
+CHANGE_POSITIONS = """
+UPDATE traders_position AS held SET
+    size = news.size, entry_price = news.entry_price,
+    opened_at_ms = news.opened_at_ms, peak_size = news.peak_size,
+    realised_pnl = news.realised_pnl, fees = news.fees,
     notional = NULL, unrealised_pnl = NULL, margin_used = NULL, liquidation_price = NULL,
-    funding_since_open = CASE WHEN sign(held.size) = sign(excluded.size)
+    funding_since_open = CASE WHEN sign(held.size) = sign(news.size)
         THEN held.funding_since_open END
+FROM unnest(
+    %s::bigint[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::bigint[], %s::numeric[],
+    %s::numeric[], %s::numeric[]
+) AS news (
+    trader_id, coin, dex, size, entry_price, opened_at_ms, peak_size, realised_pnl, fees
+)
+WHERE held.trader_id = news.trader_id AND held.coin = news.coin
 """
 REMOVE_POSITIONS = """
 DELETE FROM traders_position AS held
@@ -40,20 +51,27 @@ WHERE held.trader_id = gone.trader_id AND held.coin = gone.coin
 """
 _OF_DAYS = DaySums.__struct_fields__
 # How a new row is added to the stored one. GREATEST and LEAST pass over null.
-_ADDED = {name: f"kept.{name} + excluded.{name}" for name in _OF_DAYS} | {
-    "best_trip_pnl": "greatest(kept.best_trip_pnl, excluded.best_trip_pnl)",
-    "worst_trip_pnl": "least(kept.worst_trip_pnl, excluded.worst_trip_pnl)",
+_ADDED = {name: f"kept.{name} + news.{name}" for name in _OF_DAYS} | {
+    "best_trip_pnl": "greatest(kept.best_trip_pnl, news.best_trip_pnl)",
+    "worst_trip_pnl": "least(kept.worst_trip_pnl, news.worst_trip_pnl)",
 }
 _COUNTS = ("fills", "events", "closed", "completed", "wins", "losses")
 _TYPES = dict.fromkeys(_COUNTS, "int") | {"held_ms": "bigint"}
+# The ledger's lock keeps others from adding the day between the two halves.
 ADD_TO_DAYS = f"""
-INSERT INTO traders_traderday AS kept (trader_id, day, net_flow, snapshots, {", ".join(_OF_DAYS)})
-SELECT news.trader_id, news.day, 0, 0, {", ".join(f"news.{name}" for name in _OF_DAYS)}
-FROM unnest(%s::bigint[], %s::date[], {
+WITH news AS (
+    SELECT * FROM unnest(%s::bigint[], %s::date[], {
     ", ".join(f"%s::{_TYPES.get(name, 'numeric')}[]" for name in _OF_DAYS)
 }) AS news (trader_id, day, {", ".join(_OF_DAYS)})
-ON CONFLICT (trader_id, day) DO UPDATE SET
-    {", ".join(f"{name} = {added}" for name, added in _ADDED.items())}
+), added AS (
+    UPDATE traders_traderday AS kept
+    SET {", ".join(f"{name} = {added}" for name, added in _ADDED.items())}
+    FROM news WHERE kept.trader_id = news.trader_id AND kept.day = news.day
+    RETURNING kept.trader_id, kept.day
+)
+INSERT INTO traders_traderday (trader_id, day, net_flow, snapshots, {", ".join(_OF_DAYS)})
+SELECT trader_id, day, 0, 0, {", ".join(_OF_DAYS)} FROM news
+WHERE (trader_id, day) NOT IN (SELECT trader_id, day FROM added)
 """  # noqa: S608 (the names of our own columns)
 ADD_ROUND_TRIPS = """
 COPY traders_roundtrip (
@@ -108,18 +126,25 @@ FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])
 
 def write_positions(holdings: Mapping[tuple[int, str], Holding]) -> None:
     """Bring the rows of the holdings that have changed to what they are now."""
-    changed = [(key, held) for key, held in holdings.items() if held.has_changed]
-    rows = [
-        (
-            *(trader_id, coin, dex_of(coin), held.episode.size, held.episode.entry_price),
-            *(held.episode.opened_at_ms, held.episode.peak_size),
-            *(held.episode.realised_pnl, held.episode.fees),
+    new: list[tuple[Any, ...]] = []
+    stored: list[tuple[Any, ...]] = []
+    gone: list[tuple[int, str]] = []
+    for key, held in holdings.items():
+        now = held.episode
+        if not held.has_changed:
+            continue
+        if now is None:
+            if held.is_stored:
+                gone.append(key)
+            continue
+        row = (
+            *(*key, dex_of(now.coin), now.size, now.entry_price, now.opened_at_ms),
+            *(now.peak_size, now.realised_pnl, now.fees),
         )
-        for (trader_id, coin), held in changed
-        if held.episode is not None
-    ]
-    _execute(WRITE_POSITIONS, rows)
-    _execute(REMOVE_POSITIONS, [key for key, held in changed if held.episode is None])
+        (stored if held.is_stored else new).append(row)
+    _execute(ADD_POSITIONS, new)
+    _execute(CHANGE_POSITIONS, stored)
+    _execute(REMOVE_POSITIONS, gone)
 
 
 def add_to_days(days: Mapping[tuple[int, date], DaySums]) -> None:
