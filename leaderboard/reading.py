@@ -78,7 +78,10 @@ def count(board: Board, selection: Selection) -> int:
 
 
 def page(board: Board, selection: Selection) -> list[Ranked]:
-    """Return the rows in their order: unknown last, equal ones by rank."""
+    """Return the rows in their order: unknown last, equal ones by rank.
+
+    Who was removed since the ranking is left out: a page is shorter then, and no other row moves.
+    """
     rows = _rows(board, selection)
     if selection.sort_by == "trader_score":
         rows = rows.order_by("id" if selection.descending else "-id")
@@ -117,6 +120,8 @@ def _with_present(board: Board, rows: Sequence[LeaderboardMetric] | QuerySet[Any
     carried = Carried(board.feed_days, now=board.updated_at, window_days=window_days)
     ranked = []
     for metric in metrics:
+        if metric.trader_id not in present:
+            continue
         address, first_seen_at, positions, last_event_at = present[metric.trader_id]
         share = carried.share(first_seen_at)
         ranked.append(

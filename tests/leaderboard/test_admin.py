@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from tests.leaderboard.history import add_day, add_ranked, publish, row
+from traders.models import Trader, TraderDay
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +33,17 @@ def test_the_list_is_the_newest_board_by_rank(admin_client, board):
 
 def test_without_a_board_the_list_is_empty(admin_client):
     assert shown(admin_client) == []
+
+
+def test_who_was_removed_is_not_listed_and_the_record_still_opens(admin_client, board):
+    (trader_id,) = shown(admin_client, window="7")
+    metric = row(board["7"], trader_id)
+    TraderDay.objects.filter(trader=trader_id).delete()
+    Trader.objects.filter(pk=trader_id).delete()
+
+    assert shown(admin_client, window="7") == []
+    url = reverse("admin:leaderboard_leaderboardmetric_change", args=[metric.pk])
+    assert admin_client.get(url).status_code == 200
 
 
 def test_every_record_opens_and_none_can_be_changed(admin_client, board):

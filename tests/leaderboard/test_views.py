@@ -6,6 +6,7 @@ import pytest
 
 from leaderboard import cache
 from tests.leaderboard.history import add_day, add_nav, add_ranked, publish
+from traders.models import Trader, TraderDay
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("pages")]
 URL = "/api/v1/leaderboard"
@@ -108,6 +109,21 @@ def test_who_has_the_page_is_told_so(client, three):
     assert (again.status_code, again.content) == (304, b"")
     assert again["ETag"] == first["ETag"]
     assert client.get(URL, headers={"if-none-match": '"other"'}).status_code == 200
+
+
+def test_who_was_removed_since_the_ranking_is_left_out_and_nobody_else_moves(client, three):
+    best, middle, idle = (trader.pk for trader in three)
+    TraderDay.objects.filter(trader=middle).delete()
+    Trader.objects.filter(pk=middle).delete()
+
+    assert results(client) == [best, idle]
+    assert [results(client, limit=1, offset=n) for n in range(3)] == [[best], [], [idle]]
+    page = client.get(URL, {"limit": 1, "offset": 1}).json()
+    assert page["count"] == 3  # as it was ranked
+    assert "offset=2" in page["next"]
+    assert [row["trader_id"] for row in client.get("/leaderboard").json()] == [best, idle]
+    assert client.get(f"/api/v1/traders/{middle}/metrics").status_code == 404
+    assert client.get(f"/api/v1/traders/{middle}").status_code == 404
 
 
 def test_a_new_board_is_seen_when_it_is_announced(client, three):
