@@ -15,23 +15,6 @@ from collections.abc import Callable
 from bench.measure import Promise, cpu_of_children
 from bench.server import durable_postgres, throwaway_valkey
 
-ALL = (
-    "decoding",
-    "classic",
-    "appending",
-    "admin",
-    "board",
-    "claiming",
-    "addresses",
-    "ranking",
-    "fanout",
-    "latency",
-    "fast_line",
-    "ingesting",
-    "day",
-    "recovery",
-    "memory",
-)
 #: Needs no other rows than its own.
 ON_ITS_OWN = {
     "classic": "the published measures of the classic design",
@@ -40,9 +23,22 @@ ON_ITS_OWN = {
     "latency": "from commit to browser",
     "fast_line": "from the exchange's frame to the browser's",
     "recovery": "outages of the exchange, a stall, and the death of all stream processes",
+    "appending": "events appended to the log",
+    "memory": "memory of the stream process",
+}
+#: Beside a million traders; each with what it is given.
+OF_A_MILLION = {
+    "claiming": ("claim of 50 among 1,000,000 traders", ("server_cpu_seconds",)),
+    "addresses": (
+        "new addresses into a table of 1,000,000 traders",
+        ("numbers", "server_cpu_seconds"),
+    ),
+    "ranking": ("a leaderboard of 1,000,000 traders", ("server_cpu_seconds",)),
+    "admin": ("the admin at 1,000,000 traders, positions, events, snapshots and job runs", ()),
 }
 #: These go on with the book of a million, with positions and known bases.
 OF_THE_BOOK = ("fast_line", "ingesting", "day")
+ALL = tuple(dict.fromkeys(("decoding", *ON_ITS_OWN, *OF_A_MILLION, *OF_THE_BOOK)))
 
 
 def main() -> int:
@@ -70,49 +66,35 @@ def measure(chosen: set[str], numbers: random.Random, server_pid: int) -> list[P
 
     django.setup()
     call_command("migrate", verbosity=0)
-    server_cpu = cpu_of_children(server_pid)
-    decoding, population, claiming, addresses = (
-        importlib.import_module(f"bench.{name}")
-        for name in ("decoding", "population", "claiming", "addresses")
+    databases, population = (
+        importlib.import_module(f"bench.{name}") for name in ("databases", "population")
     )
+    databases.keep("migrated")
+    server_cpu = cpu_of_children(server_pid)
     promises: list[Promise] = []
     if "decoding" in chosen:
         print("\nframes to trades and traders")
-        promises += decoding.bench(numbers)
-    promises += on_its_own(chosen)
-    if chosen & {"admin", "claiming", "addresses", "ranking", *OF_THE_BOOK}:
-        print("\nloading 1,000,000 traders ...", flush=True)
-        population.load(numbers)
-    if "claiming" in chosen:
-        print("\nclaim of 50 among 1,000,000 traders")
-        promises += claiming.bench(server_cpu)
-    if "addresses" in chosen:
-        print("\nnew addresses into a table of 1,000,000 traders")
-        promises += addresses.bench(numbers, server_cpu)
-    if "ranking" in chosen:
-        print("\na leaderboard of 1,000,000 traders")
-        promises += importlib.import_module("bench.ranking").bench(server_cpu)
-    if "appending" in chosen:
-        print("\nevents appended to the log")
-        promises += importlib.import_module("bench.appending").bench()
-    if "admin" in chosen:
-        print("\nthe admin at 1,000,000 traders, positions, events, snapshots and job runs")
-        promises += importlib.import_module("bench.admin").bench()
-    if chosen & set(OF_THE_BOOK):
-        promises += of_the_book(chosen, numbers, server_cpu)
-    if "memory" in chosen:
-        print("\nmemory of the stream process")  # last: it leaves its traders behind
-        promises += importlib.import_module("bench.memory").bench()
-    return promises
-
-
-def on_its_own(chosen: set[str]) -> list[Promise]:
-    """Run those that need no large table."""
-    promises: list[Promise] = []
+        promises += importlib.import_module("bench.decoding").bench(numbers)
     for name, title in ON_ITS_OWN.items():
         if name in chosen:
             print(f"\n{title}")
+            databases.put_back("migrated")
             promises += importlib.import_module(f"bench.{name}").bench()
+    if chosen & {*OF_A_MILLION, *OF_THE_BOOK}:
+        print("\nloading 1,000,000 traders ...", flush=True)
+        databases.put_back("migrated")
+        population.load(numbers)
+        databases.keep("million")
+    given = {"numbers": numbers, "server_cpu_seconds": server_cpu}
+    for name, (title, wanted) in OF_A_MILLION.items():
+        if name in chosen:
+            print(f"\n{title}")
+            databases.put_back("million")
+            module = importlib.import_module(f"bench.{name}")
+            promises += module.bench(*(given[argument] for argument in wanted))
+    if chosen & set(OF_THE_BOOK):
+        databases.put_back("million")
+        promises += of_the_book(chosen, numbers, server_cpu)
     return promises
 
 

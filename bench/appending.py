@@ -36,11 +36,16 @@ class Appender:
         return BATCH
 
 
+def make_plain() -> None:
+    """Make the one table."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE plain_log (LIKE traders_positionevent INCLUDING ALL)")
+
+
 def bench() -> list[Promise]:
     """Print the comparison; return what was promised of it."""
     make_ahead(EVENTS)
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE plain_log (LIKE traders_positionevent INCLUDING ALL)")
+    make_plain()
     plain = Option("one plain table", Appender("plain_log").run)
     ours = Option("partitions by id", Appender(EVENTS.table).run)
     compare([plain, ours], rounds=60)

@@ -69,13 +69,14 @@ class _NoLimit:
 def bench() -> list[Promise]:
     """Print the table; return what is promised of it."""
     logging.disable(logging.INFO)  # a line for each pass would hide the table
-    with Simulator(SimulatorConfig(traders=300, coins=("BTC", "ETH"))) as sim:
-        kinds = _kinds_seen(sim)
-        batch_seconds = _batch_seconds(sim)
-    board_seconds = _board_seconds()
+    try:
+        with Simulator(SimulatorConfig(traders=300, coins=("BTC", "ETH"))) as sim:
+            kinds = _kinds_seen(sim)
+            batch_seconds = _batch_seconds(sim)
+        board_seconds = _board_seconds()
+    finally:
+        logging.disable(logging.NOTSET)
     health_seconds, join_seconds, joined = asyncio.run(_crowded())
-    with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE traders_trader CASCADE")  # the other benchmarks load their own
     print(f"{'':52}{'classic':>22}{'hlcopy':>22}")
     for name, classic, ours in (
         ("kinds of change detected, of 5", "2", str(len(kinds))),
