@@ -1,13 +1,16 @@
 """A scheduler or a worker in which time runs faster: `python -m tests.hlcopy.scaled ROLE`.
 
-The exchange's minute is SCALE times shorter for the budget; leases and heartbeats are too.
+The exchange's minute is SCALE times shorter for the budget; leases and heartbeats are too. Where
+DEADLY names a file, there is one job more, which kills its process while that file is there.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import django
 import msgspec
@@ -15,6 +18,14 @@ import msgspec
 SCALE = 15
 INTERVAL_SECONDS = 75 // SCALE
 LEASE_SECONDS = 1.5
+DEADLY_SECONDS = 2
+
+
+def deadly() -> dict[str, object]:
+    """Die as under the kernel's hand: nothing is given back, nothing is said."""
+    if Path(os.environ["DEADLY"]).exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {}
 
 
 def work() -> None:
@@ -47,6 +58,8 @@ def main() -> None:
         tracking_interval_seconds=INTERVAL_SECONDS,
     )
     periodic.SHORTEST_LEASE_SECONDS = 1
+    if "DEADLY" in os.environ:
+        periodic.periodic(seconds=DEADLY_SECONDS)(deadly)
     hlcopy.worker.BEAT_SECONDS = 0.2
     # Not shorter: a busy machine is not faster too.
     leases.LEASE_SECONDS, leases.RENEW_SECONDS = LEASE_SECONDS, 0.2

@@ -64,6 +64,15 @@ class Fleet:
         process.wait()
         self.start(role)
 
+    def revive(self) -> int:
+        """Start another in the place of each that was killed; return how many that were."""
+        dead = [
+            pid for pid, (_, process) in self.processes.items() if process.poll() == -signal.SIGKILL
+        ]
+        for pid in dead:
+            self.kill(pid)
+        return len(dead)
+
     def a(self, wanted: str) -> int:
         """Return the oldest process of a role."""
         return next(pid for pid, (role, _) in self.processes.items() if role == wanted)

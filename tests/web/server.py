@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
@@ -63,15 +63,18 @@ class WebServer:
             **environment,
         }
         self.options: list[str] = []  # uvicorn's
+        self.log: IO[bytes] | None = None  # else it says what this process says
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, within_seconds: float = 20) -> None:
         """Start and wait until it answers."""
         command = [sys.executable, "-m", "uvicorn", "hlcopy.asgi:application"]
         command += ["--port", str(self.port), "--ws-per-message-deflate", "false"]
         command += ["--timeout-graceful-shutdown", "1", "--log-level", "warning", *self.options]
-        self.process = subprocess.Popen(command, cwd=CHECKOUT, env=self.environment)
-        until(lambda: self.get("/health")[0] == 200)
+        self.process = subprocess.Popen(
+            command, cwd=CHECKOUT, env=self.environment, stdout=self.log, stderr=self.log
+        )
+        until(lambda: self.get("/health")[0] == 200, within_seconds)
 
     def stop(self) -> None:
         """End the process."""

@@ -1,8 +1,8 @@
 """Each alert provoked by faults of the simulated exchange, through the processes' own code.
 
 Nobody writes a row by hand: faults strike, jobs and the stream process run, processes end. Where an
-alert waits for time to pass, the watch is told a later `now`. What the disk holds cannot be
-provoked so: `test_alerts_provoked`.
+alert waits for time to pass, the watch is told a later `now`. A full disk and a job that kills its
+workers: `test_alerts_processes`.
 """
 
 from __future__ import annotations
