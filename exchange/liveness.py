@@ -18,7 +18,8 @@ class Patience(msgspec.Struct, frozen=True):
     ping_after: float = 15
     #: A ping is answered at once; who needs longer may have left out more than the answer.
     answer_within: float = 5
-    reconnect_after: float = 30
+    #: A stall is to be seen within 30 s: to look and to write it down takes up to one of them.
+    reconnect_after: float = 29
     coin_after: float = 60
     #: Coins that always trade: silence of one while others flow is a stuck channel.
     liquid: tuple[str, ...] = ("BTC", "ETH")

@@ -32,7 +32,8 @@ class Subscription(msgspec.Struct, frozen=True, omit_defaults=True):
 class Pace(msgspec.Struct, frozen=True):
     """How fast messages leave one socket."""
 
-    spacing_seconds: float = 0.02
+    #: A socket that is back carries 240 coins after 2.4 s.
+    spacing_seconds: float = 0.01
     #: Two sockets and their pings stay below the 2,000 that the exchange allows.
     per_minute: int = 900
     #: An answer that stays away this long is asked for again.

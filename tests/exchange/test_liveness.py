@@ -13,16 +13,16 @@ def watch():
     return Liveness(PATIENCE, 0)
 
 
-def test_a_quiet_socket_is_pinged_every_15_seconds_and_left_after_30():
+def test_a_quiet_socket_is_pinged_every_15_seconds_and_left_before_30():
     quiet = watch()
     quiet.waits(0)
-    asked = [(now, quiet.wants_ping(now), quiet.is_dead(now)) for now in (14.9, 15, 16, 29.9, 30)]
+    asked = [(now, quiet.wants_ping(now), quiet.is_dead(now)) for now in (14.9, 15, 16, 28.9, 29)]
     assert asked == [
         (14.9, False, False),
         (15, True, False),
         (16, False, False),
-        (29.9, False, False),
-        (30, True, True),
+        (28.9, False, False),
+        (29, False, True),
     ]
 
 
@@ -53,8 +53,8 @@ def test_silence_while_the_reader_is_busy_is_its_own():
     busy.frame(1)
     assert not busy.is_dead(1000)
     busy.waits(1000)
-    assert not busy.is_dead(1029)
-    assert busy.is_dead(1030)
+    assert not busy.is_dead(1028)
+    assert busy.is_dead(1029)
 
 
 def test_a_liquid_coin_is_silent_only_while_others_flow():
