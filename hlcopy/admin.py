@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db import connection
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -36,6 +36,14 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]  # not generic a
     def num_pages(self) -> int:
         """Return the number of pages that can be opened."""
         return max(1, -(-min(self.count, COUNTED_ROWS) // self.per_page))
+
+    def page(self, number: Any) -> Page[Any]:
+        """Return a page; only its own rows are joined with others, not all before them."""
+        found = super().page(number)
+        rows: Any = found.object_list
+        keys = list(rows.values_list("pk", flat=True))
+        found.object_list = self.object_list.filter(pk__in=keys)
+        return found
 
     @cached_property
     def count(self) -> int:

@@ -229,3 +229,43 @@ def test_a_beginning_that_many_share_finds_the_newest_of_each(records, admin_cli
         traders[4].pk,
         traders[3].pk,
     }
+
+
+def test_a_page_further_down_joins_its_own_rows_alone(db, admin_client):
+    traders = [add_trader(number) for number in range(1, 61)]
+    Position.objects.bulk_create(
+        Position(trader=trader, coin="BTC", size=1, as_of_ms=1) for trader in traders
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        page = admin_client.get(list_url(Position), {"p": 2})
+
+    shown = [position.trader_id for position in page.context["cl"].result_list]
+    assert shown == [trader.pk for trader in reversed(traders[:10])]
+    joined = [query["sql"] for query in queries if 'JOIN "traders_trader"' in query["sql"]]
+    assert joined
+    assert not any("OFFSET" in sql for sql in joined)
+
+
+def test_runs_that_failed_are_found_by_index(db, admin_client):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO hlcopy_jobrun"
+            " (job, slot, state, attempts, sent_at, worker, error, summary)"
+            " SELECT 'job', n, CASE n WHEN 7 THEN 'failed' ELSE 'done' END, 1, now(), '', '', '{}'"
+            " FROM generate_series(1, 20000) AS n"
+        )
+        cursor.execute("ANALYZE hlcopy_jobrun")
+
+    with CaptureQueriesContext(connection) as queries:
+        page = admin_client.get(list_url(JobRun), {"state__exact": "failed"})
+
+    assert [run.slot for run in page.context["cl"].result_list] == [7]
+    asked = [query["sql"] for query in queries if "\"state\" = 'failed'" in query["sql"]]
+    assert asked
+    for sql in asked:
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN " + sql.replace("%", "%%"), [])
+            steps = "\n".join(line for (line,) in cursor.fetchall())
+        assert "job_not_done" in steps or "hlcopy_jobrun_pkey" in steps, steps
+        assert "Seq Scan" not in steps
