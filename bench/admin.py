@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.options import ModelAdmin
 from django.contrib.auth.models import User
@@ -20,6 +21,9 @@ from django.urls import reverse
 
 from bench.measure import Promise
 from bench.population import TRADERS
+from hlcopy.clock import utc_now
+from hlcopy.configuration import PRESETS
+from leaderboard import ranking
 from traders.models import Trader
 from traders.partitions import EVENTS, SNAPSHOTS, make_room
 
@@ -78,6 +82,12 @@ INSERT INTO traders_accountsnapshot (trader_id, dex, state_time_ms, fetched_at, 
 SELECT CASE WHEN n %% 5 = 0 THEN %(maker)s ELSE %(first)s + n * 7919 %% %(rows)s END, '',
        1760000000000 + n, now() - (%(rows)s - n) * interval '1 s', 1000, 10, 1, 1, true
   FROM generate_series(1::bigint, %(rows)s) AS n""",
+    "traders_traderday": """
+INSERT INTO traders_traderday (trader_id, day, volume_usd, fills, taker_volume_usd,
+       unknown_volume_usd, wash_volume_usd, events, closed, wins, losses, gross_profit, gross_loss,
+       held_ms, realised_gross, fees, net_flow, snapshots)
+SELECT id, current_date, id %% 9973, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2
+  FROM traders_trader""",
     "hlcopy_jobrun": """
 INSERT INTO hlcopy_jobrun (job, slot, state, attempts, sent_at, worker, error, summary)
 SELECT 'job', n, 'done', 1, now(), '', '', '{}' FROM generate_series(1::bigint, %(rows)s) AS n""",
@@ -85,7 +95,7 @@ SELECT 'job', n, 'done', 1, now(), '', '', '{}' FROM generate_series(1::bigint, 
 
 
 def load() -> None:
-    """Fill the tables that the lists show; the traders are there."""
+    """Fill the tables that the lists show, and a board of all who were tracked."""
     first, maker = (
         Trader.objects.order_by(order).values_list("id")[0][0] for order in ("id", "-id")
     )
@@ -96,6 +106,8 @@ def load() -> None:
         for table, statement in ROWS.items():
             cursor.execute(statement, {"rows": TRADERS, "first": first, "maker": maker})
             cursor.execute(f"VACUUM ANALYZE {table}")
+    preset = settings.CONFIGURATION.leaderboard_preset
+    ranking.publish(utc_now(), preset, PRESETS[preset], windows=("30",))
 
 
 def pages(user: User) -> Iterator[tuple[str, str]]:

@@ -24,7 +24,7 @@ def put_back(name: str) -> None:
 def _copy(source: str, copy: str) -> None:
     """Replace a database by a copy of another; the files are copied, not written to the log."""
     connections.close_all()  # a database that is used cannot be copied
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's alone
     url = os.environ["DATABASE_URL"]
     with psycopg.connect(url, dbname="postgres", autocommit=True) as session:
         session.execute(f'DROP DATABASE IF EXISTS "{copy}" WITH (FORCE)')
