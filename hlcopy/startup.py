@@ -17,6 +17,7 @@ from hlcopy import configuration
 from hlcopy.embedded import data_directory, postgres, read_state, valkey
 from hlcopy.embedded.state import (
     CHECKOUT,
+    STATE_FILE,
     EmbeddedState,
     demo_directory,
     ensure_state,
@@ -142,6 +143,7 @@ async def start(plan: Plan, supervisor: Supervisor, *, open_budget: bool) -> Non
     if plan.demo:
         services.append(_simulator(plan))
     options = ["--wait"] * bool(services) + ["--open-budget"] * open_budget
+    options += ["--anew"] * plan.demo
     await asyncio.gather(
         supervisor.start_needed(services),
         supervisor.run_once(_own_command(plan, "prepare", *options)),
@@ -190,9 +192,14 @@ def _data_services(plan: Plan, say: Callable[[str], None]) -> list[Program]:
 
 
 def _begin_anew(directory: Path) -> None:
-    """Empty a demo's directory: each simulated exchange is a new world with other positions."""
+    """Empty a demo's directory: each simulated exchange is a new world with other positions.
+
+    PostgreSQL's folder stays, for `prepare --anew` is quicker than initdb; but not another
+    version's.
+    """
+    kept = {LOCK_FILE, STATE_FILE, "programs", postgres.cluster_of(directory).name}
     for path in directory.iterdir():
-        if path.name in {LOCK_FILE, "programs"}:
+        if path.name in kept:
             continue
         if path.is_dir():
             shutil.rmtree(path)

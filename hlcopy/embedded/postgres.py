@@ -80,6 +80,11 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
     )
 
 
+def cluster_of(directory: Path) -> Path:
+    """Return where the data of the installed major version lies, made or not; raises as prepare."""
+    return directory / f"postgres-{find_programs(directory, database_account()).major}"
+
+
 def initialise(
     programs: Programs, cluster: Path, password: str, account: pwd.struct_passwd | None
 ) -> None:

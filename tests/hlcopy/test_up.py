@@ -121,6 +121,27 @@ def test_the_demo_runs_is_shown_and_stops(installation: Installation) -> None:
     assert installation.command("status").returncode == 3
 
 
+def test_a_demo_begun_again_is_a_new_world_in_the_database_of_the_first(
+    installation: Installation,
+) -> None:
+    seen = []
+    for _ in range(2):
+        process = installation.begin()
+        state = read_state(installation.demo_data)
+        assert state is not None
+        with psycopg.connect(state.database_url) as connection:
+            seen.append(connection.execute("SELECT epoch FROM traders_eventhead").fetchone())
+            left = connection.execute("SELECT FROM pg_tables WHERE tablename = 'left_behind'")
+            assert left.rowcount == 0
+            connection.execute("CREATE TABLE left_behind ()")
+        made, said = "making a new database", installation.said
+        assert (made in said) == ("applied" in said) == (len(seen) == 1)
+        assert "first administrator: admin, password" in said
+        process.terminate()
+        assert process.wait(60) == 0
+    assert seen[0] != seen[1]
+
+
 def test_each_killed_program_comes_back_and_no_row_is_lost(installation: Installation) -> None:
     installation.begin()
     state = read_state(installation.demo_data)

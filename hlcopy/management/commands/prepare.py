@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import secrets
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import redis
@@ -16,11 +18,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
 from exchange.shared_budget import SharedBudget
-from hlcopy import assets
+from hlcopy import assets, pristine
+from traders.models import EventHead
 
 STAMP = Path(".cache", "static-tree")  # beside the collected files: they share one checkout
 
@@ -43,16 +47,34 @@ class Command(BaseCommand):
             action="store_true",
             help="PostgreSQL and Redis are being started: wait for them",
         )
+        parser.add_argument(
+            "--anew", action="store_true", help="forget everything that is in the database (a demo)"
+        )
 
     def handle(self, **options: object) -> None:
         """Run every step that is due."""
+        # A demo that was cut off here may have left no database of ours.
+        database = pristine.MAINTENANCE if options["anew"] else None
         if options["wait"]:
-            wait_for_servers(self.stdout.write)
+            wait_for_servers(self.stdout.write, database=database)
+        if options["anew"]:
+            self._begin_anew()
         self._migrate()
         self._collect()
         self._make_administrator()
         if options["open_budget"]:
             asyncio.run(open_budget())
+
+    def _begin_anew(self) -> None:
+        """Take the database that was kept as migrations leave it, or make and keep one."""
+        if not pristine.begin_anew(settings.DATABASE_URL):
+            self._migrate()
+            # Nobody may be connected while it is copied.
+            connection.close()
+            cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS]).close_pool()
+            pristine.keep(settings.DATABASE_URL)
+        # Another log than the copy's, whose numbers a browser may still hold.
+        EventHead._default_manager.update(epoch=uuid.uuid4())
 
     def _migrate(self) -> None:
         """Apply what is missing."""
@@ -99,13 +121,21 @@ def static_tree() -> str:
     return seen.hexdigest()
 
 
-def wait_for_servers(say: Callable[[str], object], patience_seconds: float = 5) -> None:
+def wait_for_servers(
+    say: Callable[[str], object], patience_seconds: float = 5, database: str | None = None
+) -> None:
     """Wait until both servers answer; whoever starts them ends us if they never do.
 
-    One may be somebody's own, and away: it is named whenever patience has run out.
+    One may be somebody's own, and away: it is named whenever patience has run out. `database` is
+    asked for in place of the one that the setting names.
     """
     for name, attempt in (
-        ("PostgreSQL", lambda: psycopg.connect(settings.DATABASE_URL, connect_timeout=3).close()),
+        (
+            "PostgreSQL",
+            lambda: psycopg.connect(
+                settings.DATABASE_URL, dbname=database, connect_timeout=3
+            ).close(),
+        ),
         (
             "Redis",
             lambda: redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=3).ping(),
