@@ -17,6 +17,7 @@ import pytest
 from exchange.shared_budget import SharedBudget
 from hlcopy.management.commands.runscheduler import LOOK_EVERY_SECONDS
 from hlcopy.models import JobHealth, JobRun
+from hlcopy.supervisor.children import popen_options
 from simulator import Simulator, SimulatorConfig
 from simulator.config import Limits
 from tests.hlcopy.scaled import INTERVAL_SECONDS, LEASE_SECONDS, SCALE
@@ -54,6 +55,7 @@ class Fleet:
                 env=self._environment,
                 stdout=log,
                 stderr=log,
+                **popen_options(death_signal=signal.SIGKILL),
             )
         self.processes[process.pid] = role, process
 

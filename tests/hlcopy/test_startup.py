@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
@@ -68,15 +69,19 @@ def test_the_address_is_one_that_this_machine_reaches(
     assert startup.decide(environ | {"HOST": host, "ALLOWED_HOSTS": "x"}).url == url
 
 
-def test_the_budget_waits_unless_nobody_can_have_spent(environ: dict[str, str]) -> None:
+def test_the_budget_waits_unless_nobody_can_have_spent(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, (boot, seconds) = time.time(), boot_clock()
+    monkeypatch.setattr(startup, "time", SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr(startup, "boot_clock", lambda: (boot, seconds))
     plan = startup.decide(environ)
     plan.directory.mkdir()
     assert startup.clear_the_way(plan)  # a new installation
     ensure_state(plan.directory)
     assert not startup.clear_the_way(plan)  # a life of which nothing is known
-    boot, seconds = boot_clock()
-    for age, is_open in ((79.0, False), (81.0, True)):
-        last = structs.replace(RECORD, alive=time.time() - age, alive_boot=(boot, seconds - age))
+    for age, is_open in ((79.9, False), (80.1, True)):
+        last = structs.replace(RECORD, alive=now - age, alive_boot=(boot, seconds - age))
         write_record(plan.directory, last)
         assert startup.clear_the_way(plan) is is_open
     elsewhere = replace(plan, environment={**plan.environment, "REDIS_URL": "redis://mine"})

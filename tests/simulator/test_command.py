@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 from websockets.sync.client import connect
 
+from hlcopy.supervisor.children import popen_options
 from tests.simulator.test_replay import record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,7 @@ def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]
         stdout=subprocess.PIPE,
         text=True,
         env={"PATH": os.environ["PATH"]},
+        **popen_options(death_signal=signal.SIGKILL),
     )
     try:
         assert process.stdout is not None

@@ -18,6 +18,8 @@ import httpx
 from asgiref.sync import async_to_sync
 from django.db import connection
 
+from hlcopy.supervisor.children import popen_options
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -35,6 +37,7 @@ def working(
         [sys.executable, "-m", "tests.traders.worker", api_url, str(seconds), poison],
         cwd=CHECKOUT,
         env=os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        **popen_options(death_signal=signal.SIGKILL),
     )
     try:
         yield process

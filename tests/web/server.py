@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from urllib.request import urlopen
 import websockets
 import websockets.sync.client
 from django.db import connection
+
+from hlcopy.supervisor.children import popen_options
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -72,15 +75,31 @@ class WebServer:
         command += ["--port", str(self.port), "--ws-per-message-deflate", "false"]
         command += ["--timeout-graceful-shutdown", "1", "--log-level", "warning", *self.options]
         self.process = subprocess.Popen(
-            command, cwd=CHECKOUT, env=self.environment, stdout=self.log, stderr=self.log
+            command,
+            cwd=CHECKOUT,
+            env=self.environment,
+            stdout=self.log,
+            stderr=self.log,
+            **popen_options(death_signal=signal.SIGKILL),
         )
-        until(lambda: self.get("/health")[0] == 200, within_seconds)
+        try:
+            until(lambda: self.get("/health")[0] == 200, within_seconds)
+        except BaseException:
+            self.kill()
+            raise
 
     def stop(self) -> None:
         """End the process."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait(10)
+            self.process = None
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
             self.process = None
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:

@@ -11,6 +11,7 @@ import redis
 
 from hlcopy.broadcast import EVENTS_CHANNEL
 from hlcopy.embedded.valkey import find_program
+from hlcopy.supervisor.children import popen_options
 from tests.web.server import WebServer, free_port, until
 
 PADDING = {"details": {"padding": "x" * 20_000}}
@@ -29,7 +30,8 @@ def running(server: WebServer):
 def valkey(port: int):
     """A Redis of one's own; its end is a kill -9."""
     process = subprocess.Popen(
-        [find_program(), "--port", str(port), "--save", "", "--loglevel", "nothing"]
+        [find_program(), "--port", str(port), "--save", "", "--loglevel", "nothing"],
+        **popen_options(death_signal=signal.SIGKILL),
     )
     client = redis.Redis(port=port)
 
