@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import socket
@@ -21,7 +22,7 @@ from hlcopy.embedded.state import (
     EmbeddedState,
     demo_directory,
     ensure_state,
-    port_is_free,
+    listening_failure,
     random_port,
 )
 from hlcopy.supervisor.children import MARK, end_all_with
@@ -108,9 +109,14 @@ def decide(
     )
 
 
-def web_port_is_free(plan: Plan) -> bool:
-    """Return whether the web server could listen where it is told to."""
-    return port_is_free(plan.port, plan.host)
+def why_not_listen(plan: Plan) -> str:
+    """Return why the web server could not listen where it is told to; empty where it could."""
+    failure = listening_failure(plan.port, plan.host)
+    if failure is None:
+        return ""
+    if failure.errno == errno.EADDRINUSE:
+        return f"port {plan.port} of {plan.host} is in use; choose another with --port or PORT"
+    return f"HOST, PORT: cannot listen on port {plan.port} of {plan.host}: {failure.strerror}"
 
 
 def clear_the_way(plan: Plan) -> bool:

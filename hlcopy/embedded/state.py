@@ -113,16 +113,16 @@ def prepare_directory(directory: Path) -> None:
     directory.chmod(0o711 if database_account() else 0o700)
 
 
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Return whether a server could listen on this port now."""
+def listening_failure(port: int, host: str = "127.0.0.1") -> OSError | None:
+    """Return what a server that would listen on this port now would fail with, if it would."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as failure:
+            return failure
+    return None
 
 
 def random_port() -> int:
@@ -135,7 +135,7 @@ def random_port() -> int:
 
 def _usable_port(port: int, *, taken: int) -> int:
     """Return `port` if it is set and free, else a random free one that is not `taken`."""
-    while port == taken or not port or not port_is_free(port):
+    while port == taken or not port or listening_failure(port):
         port = random_port()
     return port
 

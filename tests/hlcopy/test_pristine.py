@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,7 +25,9 @@ def database_url(settings, db) -> Iterator[str]:
         run(settings.DATABASE_URL, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def run(url: str, statement: str, database: str | None = pristine.MAINTENANCE) -> list[tuple]:
+def run(
+    url: str, statement: str, database: str | None = pristine.MAINTENANCE
+) -> list[tuple[Any, ...]]:
     """Run one statement outside of a transaction; return its rows."""
     with psycopg.connect(url, dbname=database, autocommit=True) as connection:
         done = connection.execute(statement)
@@ -37,7 +40,7 @@ def kept(url: str) -> list[str]:
     return [name for (name,) in found if name.startswith(pristine.PREFIX)]
 
 
-def tables(url: str) -> list[tuple]:
+def tables(url: str) -> list[tuple[Any, ...]]:
     """Return the tables of the demo's database."""
     return run(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'", MINE)
 

@@ -182,6 +182,20 @@ def test_a_port_in_use_is_named_before_anything_starts(installation: Installatio
     assert not (installation.demo_data / "embedded.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [("203.0.113.7", "Cannot assign requested address"), ("no-such-host.invalid", "Name or ")],
+)
+def test_a_host_that_is_not_this_machine_is_named(
+    installation: Installation, host: str, reason: str
+) -> None:
+    refused = installation.command("up", "--demo", HOST=host)
+    assert refused.returncode == 1
+    assert f"cannot listen on port {installation.port} of {host}: {reason}" in refused.stderr
+    assert "in use" not in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_wrong_settings_are_refused_with_every_reason(installation: Installation) -> None:
     refused = installation.command("up", PORT="0", HYPERLIQUID_WEIGHT_PER_MINUTE="1300")
     assert refused.returncode == 2

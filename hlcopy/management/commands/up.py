@@ -54,10 +54,8 @@ class Command(BaseCommand):
         if lock is None:
             raise CommandError(_already_running(plan))
         with lock:
-            if not startup.web_port_is_free(plan):
-                raise CommandError(
-                    f"port {plan.port} of {plan.host} is in use; choose another with --port or PORT"
-                )
+            if reason := startup.why_not_listen(plan):
+                raise CommandError(reason)
             _supervise(plan)
 
 
