@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from web import tokens
 from web.models import ApiToken
+from web.origin import same_origin
 
 if TYPE_CHECKING:  # it imports this module by the settings' name
     from rest_framework.views import APIView
@@ -71,7 +72,11 @@ class MayOperate(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Return whether this request may operate; raises PermissionDenied across sites."""
-        if request.META.get("HTTP_SEC_FETCH_SITE", "none") not in OWN_SITES:
+        headers = request.META
+        # Browsers leave the first out where they do not trust the connection (HTTP off loopback).
+        if headers.get("HTTP_SEC_FETCH_SITE", "none") not in OWN_SITES or not same_origin(
+            headers.get("HTTP_ORIGIN"), headers.get("HTTP_HOST", request.get_host())
+        ):
             raise PermissionDenied("a page of another site may not do that")
         if isinstance(request.auth, ApiToken):
             return True

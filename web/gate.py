@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
 from channels.auth import get_user
 from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.conf import settings
-from django.http.request import split_domain_port, validate_host
 
 from web import limits, tokens
 from web.access import LOG_IN_FIRST
 from web.errors import body
 from web.hub import hub
+from web.origin import same_origin
 from web.wire import Send, Wire
 
 MAX_SOCKETS = 10_000  # of one process: 24 KiB each
-DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -66,28 +64,6 @@ async def is_known(scope: Scope) -> bool:
     if token is not None:
         return await sync_to_async(tokens.find)(token) is not None
     return bool((await get_user(scope)).is_authenticated)
-
-
-def same_origin(origin: str | None, host: str) -> bool:
-    """Return whether a handshake may go on: no Origin (not a browser), or that of our own pages.
-
-    The Host must be one of ours too, or a name rebound to this address would be its own origin.
-    Channels' validator refuses clients without Origin and ignores the port.
-    """
-    if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
-        return False
-    if origin is None:
-        return True
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return False
-    default = DEFAULT_PORTS.get(parts.scheme)
-    if default is None or not parts.netloc:
-        return False
-    return parts.netloc.lower().removesuffix(f":{default}") == host.lower().removesuffix(
-        f":{default}"
-    )
 
 
 async def refuse(scope: Scope, send: Send, status: int, code: str, message: str) -> None:

@@ -53,14 +53,30 @@ def test_a_session_by_post_needs_the_token_of_our_own_form(staff):
     assert staff.post(URL).status_code == 403
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_another_site_is_refused_whoever_asks(client, operator, site):
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "http://elsewhere.example"},
+        {"origin": "http://testserver:81"},
+        {"origin": "null"},
+    ],
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_another_site_is_refused_whoever_asks(client, operator, method, said):
     fill()
 
-    answer = client.get(URL, headers=operator | {"sec-fetch-site": site})
+    answer = getattr(client, method)(URL, headers=operator | said)
 
     assert answer.status_code == 403
     assert cache.clear() == 1
+
+
+def test_a_page_of_our_own_is_not(client, operator):
+    own = {"sec-fetch-site": "same-origin", "origin": "http://testserver"}
+
+    assert client.post(URL, headers=operator | own).status_code == 200
 
 
 def test_strangers_may_not_clear(client):

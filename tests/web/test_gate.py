@@ -10,6 +10,7 @@ import pytest
 
 from web import gate
 from web.hub import hub
+from web.origin import same_origin
 
 HEADERS = [(b"host", b"127.0.0.1:8000")]
 
@@ -58,7 +59,7 @@ async def knock(*, extensions: dict[str, Any] | None = None, headers=HEADERS):
     ],
 )
 def test_only_our_own_pages_and_programs_may_listen(origin, host, allowed):
-    assert gate.same_origin(origin, host) is allowed
+    assert same_origin(origin, host) is allowed
 
 
 async def test_who_may_listen_comes_in():
