@@ -41,8 +41,8 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]  # not generic a
         """Return a page; only its own rows are joined with others, not all before them."""
         found = super().page(number)
         rows: Any = found.object_list
-        keys = list(rows.values_list("pk", flat=True))
-        found.object_list = self.object_list.filter(pk__in=keys)
+        everything: Any = self.object_list
+        found.object_list = everything.filter(pk__in=list(rows.values_list("pk", flat=True)))
         return found
 
     @cached_property
