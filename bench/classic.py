@@ -42,6 +42,7 @@ BOARD_TRADERS = 5_000
 BOARD_DAYS = 4
 CLIENTS = 20
 LEADER = "0x" + "1e" * 20
+BARE_SECONDS = 61
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,9 @@ def _kinds_seen(sim: Simulator) -> set[str]:
         if size is not None:
             sim.trade(LEADER, "ETH", Decimal(size))
         head = PositionEvent.objects.count()
-        for _ in range(2):  # the second is the second look at an account that became empty
-            sim.step(seconds=6)
+        # A bare account is believed after a minute; the second look is also that at an empty one.
+        for seconds in (6, 6 if size else BARE_SECONDS):
+            sim.step(seconds=seconds)
             Trader.objects.update(last_tracked_at=None, retry_at=None)
             _pass(sim, weight=2 + 20)
         kinds = [event.kind for event in PositionEvent.objects.order_by("id")[head:]]

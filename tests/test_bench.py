@@ -24,6 +24,7 @@ from bench import (
 )
 from leaderboard.models import Board, LeaderboardMetric
 from leaderboard.ranking import remove_unused
+from simulator import Simulator, SimulatorConfig
 from tests.leaderboard.history import publish as publish_boards
 from tests.leaderboard.history import ranked
 from traders.ingest import ingest
@@ -150,3 +151,10 @@ def test_events_appended_to_both_logs(monkeypatch):
     assert PositionEvent.objects.count() == 3
     pushing.commit(2)
     assert EventHead.objects.get().head == 2
+
+
+def test_every_kind_of_change_of_the_classic_measures():
+    with Simulator(SimulatorConfig(traders=20, coins=("BTC", "ETH"))) as sim:
+        kinds = classic._kinds_seen(sim)
+
+    assert kinds == {"OPEN", "INCREASE", "DECREASE", "FLIP", "CLOSE"}
