@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max, QuerySet
+from django.db.models import Case, Max, QuerySet, When
 
 from hlcopy import heartbeats
 from hlcopy.measurements import Measured, newest
@@ -89,8 +89,9 @@ def _feed(
     feed = coverage.feed()
     since = feed.since_at
     if since is None:
-        states = FeedSocket.objects.aggregate(since=Max("since_at"), seen=Max("seen_at"))
-        since = max((at for at in states.values() if at is not None), default=None)
+        # Who is connected and no longer seen was killed: then, not when it had connected.
+        away = Case(When(connected=True, then="seen_at"), default="since_at")
+        since = FeedSocket.objects.aggregate(since=Max(away))["since"]
     hour_ago = (
         StatSample.objects.filter(sampled_at__gte=now - timedelta(hours=1))
         .order_by("sampled_at")

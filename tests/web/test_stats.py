@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db.models.functions import Now
@@ -118,6 +118,18 @@ def test_the_feed_is_counted_over_samples(client):
     assert feed["trades_per_second"] == pytest.approx(30, rel=0.1)
     assert feed["last_trade_age_seconds"] < 5
     assert feed["reconnects_last_hour"] == feed["reconnects_total"] == 2
+
+
+def test_since_when_the_feed_is_away_does_not_move_on_with_whoever_tries(client):
+    report()
+    report(number=1)
+    lost, seen = utc_now() - timedelta(seconds=40), utc_now() - timedelta(seconds=20)
+    FeedSocket.objects.update(connected=False, since_at=lost)
+    assert datetime.fromisoformat(ask(client)["feed"]["since"]) == lost
+
+    FeedSocket.objects.update(connected=True, seen_at=seen)
+    feed = ask(client)["feed"]
+    assert (feed["connected"], datetime.fromisoformat(feed["since"])) == (False, seen)
 
 
 def test_gaps_and_silent_coins_are_counted_by_coin(client):
