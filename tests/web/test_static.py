@@ -34,3 +34,19 @@ def test_a_module_imports_the_versions_that_it_was_written_for(collected):
             assert HASHED.fullmatch(name), f"{module.name} imports {name}"
             assert (served.parent / name).is_file()
     assert imports > len(modules)
+
+
+def test_a_file_comes_whole_in_part_and_not_again(client):
+    path = "/static/web/hlcopy.css"
+    whole = client.get(path)
+    assert not whole.streaming
+    assert whole["Content-Type"].startswith("text/css")
+    assert len(whole.content) == int(whole["Content-Length"]) > 1000
+
+    part = client.get(path, headers={"range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, whole.content[10:20])
+    again = client.get(path, headers={"if-modified-since": whole["Last-Modified"]})
+    assert (again.status_code, again.content) == (304, b"")
+    headers = client.head(path)
+    assert (headers.status_code, headers.content) == (200, b"")
+    assert headers["Content-Length"] == whole["Content-Length"]
