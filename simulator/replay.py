@@ -18,6 +18,7 @@ from simulator.recording import (
     recorded_coins,
     recorded_markets,
 )
+from simulator.replay_accounts import ReplayAccounts
 from simulator.replay_info import ReplayInfo
 from simulator.wire import encode
 
@@ -79,11 +80,17 @@ class Replay:
         }
         self._channels = {frame.channel for frame in frames}
         self._addresses = _addresses(frames)
+        # Those who trade nothing while it is played come first: their positions stay as recorded.
+        traded = set(_addresses([frame for track in self._tracks.values() for frame in track]))
+        holders = sorted(self._addresses, key=traded.__contains__)
         self.assignment = {
             address: (name, state)
-            for address, (name, state) in zip(self._addresses, accounts, strict=False)
+            for address, (name, state) in zip(holders, accounts, strict=False)
         }
-        self.info = ReplayInfo(self.coins, self.assignment, self.recent)
+        self._accounts = ReplayAccounts(
+            self.coins, self.assignment, began_ms=min(_times(frames), default=0)
+        )
+        self.info = ReplayInfo(self.coins, self._accounts, self.recent)
         self._trades_total = sum(len(frame.trades) for frame in frames if _is_trades(frame))
         self._clock = 0.0
         self._played = 0
@@ -122,6 +129,8 @@ class Replay:
         track = self._tracks[subject]
         if track.started_at is None:
             track.started_at = self._clock
+            if track.opening is not None:
+                self._accounts.show(track.opening.trades)
         if track.position == 0 and track.opening is not None:
             return [track.opening.text]
         return [encode({"channel": "trades", "data": list(track.recent)}).decode()]
@@ -166,6 +175,7 @@ class Replay:
         self._played += 1
         if _is_trades(frame):
             track.recent.extend(frame.trades)
+            self._accounts.play(frame.trades)
         if self._hub is not None:
             self._hub.publish((frame.channel, frame.coin), frame.text)
         if track.done and self._loop:
@@ -185,6 +195,10 @@ class Replay:
 
 def _is_trades(frame: Frame) -> bool:
     return frame.channel == "trades"
+
+
+def _times(frames: list[Frame]) -> list[int]:
+    return [int(trade["time"]) for frame in frames if _is_trades(frame) for trade in frame.trades]
 
 
 def _addresses(frames: list[Frame]) -> list[str]:

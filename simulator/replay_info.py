@@ -1,8 +1,7 @@
-"""`/info` for a recording: its coins, and recorded accounts for its first addresses."""
+"""`/info` for a recording: its coins and its accounts."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -12,22 +11,21 @@ from simulator.accounts import ZERO
 from simulator.faults import View
 from simulator.info import RECENT_ROWS, BadRequestError, user_of
 from simulator.listing import MAIN, Coin, meta, perp_dexs
+from simulator.replay_accounts import BEHIND_MS, ReplayAccounts
 from simulator.wire import text
-
-Assignment = dict[str, tuple[str, dict[str, Any]]]
 
 
 class ReplayInfo:
-    """Positions never change; a state's `time` is now, so a second look shows no difference."""
+    """Its clock is that of the trades that were shown; states are three seconds behind it."""
 
     def __init__(
         self,
         coins: dict[str, Coin],
-        assignment: Assignment,
+        accounts: ReplayAccounts,
         recent: Callable[[str], list[dict[str, Any]] | None],
     ) -> None:
         self._coins = coins
-        self._assignment = assignment
+        self._accounts = accounts
         self._recent = recent
         self._handlers: dict[str, Callable[[dict[str, Any]], Any]] = {
             "meta": lambda r: meta(self._of(r)),
@@ -35,7 +33,6 @@ class ReplayInfo:
             "perpDexs": lambda _: perp_dexs(list(coins.values())),
             "allMids": self.mids,
             "exchangeStatus": lambda _: {"time": self.now_ms, "specialStatuses": None},
-            "clearinghouseState": self._state,
             "spotClearinghouseState": lambda r: {"balances": []} if user_of(r) else None,
             "userAbstraction": lambda r: "default" if user_of(r) else None,
             "userRole": lambda r: {"role": "user"} if user_of(r) else None,
@@ -47,19 +44,17 @@ class ReplayInfo:
 
     @property
     def now_ms(self) -> int:
-        """Wall-clock time: a recorded account is told as of now."""
-        return time.time_ns() // 1_000_000
+        """The time of the newest trade that was shown."""
+        return self._accounts.newest_ms
 
     def info(self, request: dict[str, Any], view: View) -> Any:
         """The reply to a request, its `time` set back or the account emptied as the view says."""
+        if request["type"] == "clearinghouseState":
+            return self._state(request, view)
         handler = self._handlers.get(request["type"])
         if handler is None:
             raise BadRequestError
-        reply = handler(request)
-        if request["type"] == "clearinghouseState":
-            at_ms = self.now_ms - int(view.delay_seconds * 1000)
-            return replies.empty_state(at_ms) if view.empty else reply | {"time": at_ms}
-        return reply
+        return handler(request)
 
     def _of(self, request: dict[str, Any]) -> list[Coin]:
         dex = request.get("dex") or MAIN
@@ -76,16 +71,15 @@ class ReplayInfo:
         trades = self._recent(coin.name)
         return str(trades[-1]["px"]) if trades else text(Decimal(f"{coin.price:.5g}"))
 
-    def _state(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _state(self, request: dict[str, Any], view: View) -> dict[str, Any]:
         names = {coin.name for coin in self._of(request)}
-        found = self._assignment.get(user_of(request))
-        if found is None:
-            return replies.empty_state(self.now_ms)
-        state = found[1]
-        rows = [row for row in state["assetPositions"] if row["position"]["coin"] in names]
-        if not rows and request.get("dex"):
-            return replies.empty_state(self.now_ms)
-        return state | {"assetPositions": rows}
+        address = user_of(request)
+        at_ms = self.now_ms - BEHIND_MS - int(view.delay_seconds * 1000)
+        return (
+            replies.empty_state(at_ms)
+            if view.empty
+            else self._accounts.state(address, names, at_ms)
+        )
 
     def _portfolio(self, request: dict[str, Any]) -> list[list[Any]]:
         user_of(request)

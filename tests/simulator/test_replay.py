@@ -21,7 +21,7 @@ MIXED = SHARED / "ws_mixed_trades_bbo_l2_5coins_90s_20260722.jsonl.gz"
 BTC = SHARED / "ws_frames_btc_20250126.jsonl.gz"
 needs_shared_data = pytest.mark.skipif(not MIXED.exists(), reason="no recorded frames here")
 
-A, B, C = ("0x" + digit * 40 for digit in "abc")
+A, B, C, D = ("0x" + digit * 40 for digit in "abcd")
 
 
 def trade(tid: int, *, coin: str = "BTC", users: tuple[str, str] = (A, B)) -> dict[str, Any]:
@@ -129,6 +129,45 @@ def test_it_plays_in_real_time_by_itself(tmp_path):
     with Simulator(world=Replay(record(tmp_path), speed=200)) as sim, client(sim) as one:
         one.subscribe(type="trades", coin="BTC")
         assert one.frame()["data"] == [trade(3)]
+
+
+def recorded_account(folder: Path, number: int, coin: str, size: str) -> None:
+    file = folder / f"clearinghouseState_{number}.json"
+    file.write_text(json.dumps(state_of(coin, size)))
+
+
+def sizes(sim: Simulator, user: str) -> dict[str, str]:
+    rows = info(sim, "clearinghouseState", user=user)["assetPositions"]
+    return {row["position"]["coin"]: row["position"]["szi"] for row in rows}
+
+
+def test_positions_follow_what_is_played_and_states_are_three_seconds_behind(tmp_path):
+    later = [trade(number, users=(B, C)) for number in (1000, 5000, 9000)]
+    lines = [flat(1, "trades", [trade(1), trade(2, users=(D, A))])]
+    lines += [flat(2 + number, "trades", [late]) for number, late in enumerate(later)]
+    lines += [flat(6, "trades", [later[0]]), flat(7, "trades", [trade(9001, coin="xyz:NEW")])]
+    path = tmp_path / "frames.jsonl"
+    path.write_text("\n".join(lines))
+    for number, size in enumerate(("-0.1", "1064075.6000000001", "0.25")):
+        recorded_account(tmp_path, number, "BTC", size)
+    with Simulator(world=Replay(path, speed=1e-9)) as sim, client(sim) as one:
+        # A and D trade nothing after the openings.
+        assert list(sim.state()["accounts"]) == [A, D, B]
+        one.subscribe(type="trades", coin="BTC")
+        before = info(sim, "clearinghouseState", user=C)
+        assert before["time"] == trade(2)["time"] - 3000
+        assert sizes(sim, B) == {"BTC": "0.25"}
+
+        sim.step(seconds=2.5)  # two of them, and the second one is not three seconds old
+        assert info(sim, "clearinghouseState", user=C)["time"] == trade(5000)["time"] - 3000
+        assert (sizes(sim, B), sizes(sim, C)) == ({"BTC": "0.5"}, {"BTC": "-0.25"})
+        sim.step(seconds=100)  # the third, and the first one once more
+        assert (sizes(sim, B), sizes(sim, C)) == ({"BTC": "0.75"}, {"BTC": "-0.5"})
+        assert sizes(sim, D) == {"BTC": "1064075.6000000001"}
+        assert sizes(sim, A) == {"BTC": "-0.1"}
+        at_the_end = info(sim, "clearinghouseState", user=D)["time"]
+        sim.step(seconds=100)
+        assert info(sim, "clearinghouseState", user=D)["time"] == at_the_end
 
 
 def test_recorded_accounts_belong_to_the_first_addresses(tmp_path):
