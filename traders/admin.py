@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from hlcopy.admin import ReadOnlyAdmin
 from traders import feed_admin, records_admin
+from traders.claims import locked
 from traders.held import account_of
 from traders.models import Coin, Position, Trader, WaitingFill
 from traders.records_admin import standing_text, with_address_prefix
@@ -97,15 +99,17 @@ class TraderAdmin(ReadOnlyAdmin):
     @admin.action(description="Track in the next pass", permissions=["track"])
     def track_next(self, request: HttpRequest, traders: QuerySet[Trader]) -> None:
         """Put the traders at the head of the queue; the exchange is asked by the next pass."""
-        queued = traders.filter(quarantined_at=None).update(retry_at=Now())
+        with transaction.atomic():
+            queued = locked(traders.filter(quarantined_at=None)).update(retry_at=Now())
         self.message_user(request, f"Tracked in the next pass: {queued}")
 
     @admin.action(description="Release from quarantine", permissions=["track"])
     def release(self, request: HttpRequest, traders: QuerySet[Trader]) -> None:
         """Give traders whose claims killed their workers another chance."""
-        released = traders.exclude(quarantined_at=None).update(
-            quarantined_at=None, unfinished_claims=0, last_error=""
-        )
+        with transaction.atomic():
+            released = locked(traders.exclude(quarantined_at=None)).update(
+                quarantined_at=None, unfinished_claims=0, last_error=""
+            )
         self.message_user(request, f"Released: {released}")
 
     def has_track_permission(self, request: HttpRequest) -> bool:

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from traders.models import Healing, Trader
@@ -217,11 +217,15 @@ def release(claims: Collection[Claim]) -> None:
             pk__in=[claim.trader_id for claim in claims if claim.token == token], lease_token=token
         )
         with transaction.atomic():
-            # In the order of all writers.
-            locked = list(leased.order_by("address").select_for_update(no_key=True))
-            Trader.objects.filter(pk__in=[trader.pk for trader in locked]).update(
+            locked(leased).update(
                 lease_token=None, lease_until=None, unfinished_claims=F("unfinished_claims") - 1
             )
+
+
+def locked(traders: QuerySet[Trader]) -> QuerySet[Trader]:
+    """Lock these rows inside a transaction, in the order of all writers, and return them."""
+    rows = traders.order_by("address").select_for_update(no_key=True)
+    return Trader.objects.filter(pk__in=list(rows.values_list("pk", flat=True)))
 
 
 def retry_seconds(failures: int) -> int:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from hlcopy.clock import utc_now
@@ -41,7 +41,8 @@ def feed(rng: Random, coin: str) -> None:
 def passes(rng: Random) -> None:
     """Tell wrong positions often, and the same ones twice."""
     for n in range(ROUNDS):
-        Trader.objects.filter(retry_at__isnull=False).update(retry_at=timezone.now())
+        with transaction.atomic():
+            claims.locked(Trader.objects.exclude(retry_at=None)).update(retry_at=timezone.now())
         before = timezone.now() + timedelta(seconds=1)
         for claim in claims.claim(3, lease_seconds=60, before=before, alone=True).claims:
             size = str(claim.trader_id % 3 + n // 7)
