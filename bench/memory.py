@@ -54,7 +54,7 @@ def main() -> None:
 def bench() -> list[Promise]:
     """Print the bytes that a process of its own has measured; return what was promised of them."""
     found = subprocess.run(
-        [sys.executable, "-m", "bench.memory"], check=True, capture_output=True, text=True
+        [sys.executable, "-m", "bench.memory"], check=True, stdout=subprocess.PIPE, text=True
     )
     traders, waiting, whole = map(float, found.stdout.split())
     print(
