@@ -153,6 +153,10 @@ def test_the_filters_narrow_the_list(records, admin_client):
 
 
 def test_the_search_reads_an_index(records):
+    # So many that to walk through them all is not the cheaper way.
+    Trader.objects.bulk_create(
+        Trader(address=f"0x{number:040x}", first_seen_at=utc_now()) for number in range(2_000)
+    )
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(
