@@ -6,7 +6,9 @@ held to its laws in `tests/exchange/test_attempts.py`.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -25,6 +27,11 @@ def attempts(sim: Simulator) -> int:
     return total
 
 
+def have_come(sim: Simulator, made: int) -> bool:
+    """Return whether so many have."""
+    return attempts(sim) >= made
+
+
 @pytest.fixture
 def sim():
     """A market that stands still."""
@@ -32,29 +39,38 @@ def sim():
         yield simulator
 
 
+# The second lasts so long that who kept no pace would be caught.
 @pytest.mark.parametrize(
-    "fault",
-    [{"refuse_connections": True}, {"connect_status": 502}, {"close_connections": True}],
+    ("fault", "lasts"),
+    [
+        ({"refuse_connections": True}, 2),
+        ({"connect_status": 502}, SOCKETS + 3),
+        ({"close_connections": True}, 2),
+    ],
     ids=["refused", "502", "closed at once"],
 )
 def test_three_processes_carry_the_coins_again_soon_after_an_outage(
-    transactional_db, sim, tmp_path, fault
+    transactional_db, sim, tmp_path, fault, lasts
 ):
     with ExitStack() as stack:
         for number in range(PROCESSES):
             stack.enter_context(Command(tmp_path / str(number), sim.ws_url))
         until(lambda: covering("BTC", "ETH", sockets=SOCKETS), "all six sockets")
         with sim.fault(**fault):
+            before, begun = attempts(sim), time.monotonic()
             sim.drop(1006)
             meanwhile = sim.trade(address(1), "BTC", "1")
-            before = attempts(sim)
             until(lambda: not covered_coins(), "the gap")
-            until(lambda: attempts(sim) >= before + 2, "attempts")
+            for made in range(before + 1, before + lasts + 1):
+                until(partial(have_come, sim, made), "an attempt")
+            paces = (time.monotonic() - begun) * 1000 / Pacing().every_ms
         back = attempts(sim)
         until(lambda: covered_coins().keys() == {"BTC", "ETH"}, "the coins")
         until(lambda: known(users(meanwhile)), "who traded meanwhile")
         until(lambda: covering("BTC", "ETH", sockets=SOCKETS), "all six sockets again")
 
+    # All may have followed the last that worked, before anybody knew of the outage.
+    assert back - before <= SOCKETS + 1 + paces
     # One may have been refused at the last moment, or be on its way.
     assert attempts(sim) <= back + SOCKETS + 1
     assert sim.connects()["ips"]["127.0.0.1"]["over_limit"] == 0
