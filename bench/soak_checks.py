@@ -264,7 +264,8 @@ class Checks:
                 self.fail("correction of what was right", address, row.coin, text)
             is_missed = self._missed.explains(address, row.coin, since_ms - 10_000)
             gaps = FeedGap.objects.filter(coin=row.coin, to_ms__gt=since_ms - 10_000)
-            if not is_missed and not gaps.exists():
+            is_explained = row.cause == Correction.Cause.GAP and gaps.exists()
+            if not is_missed and not is_explained:
                 self.fail("correction without a reason", address, row.coin, text)
 
     # -- the end ----------------------------------------------------------------------------------

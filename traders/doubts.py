@@ -16,7 +16,7 @@ Fills are (time in milliseconds, signed size) in the order of the feed. Sizes ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -47,19 +47,24 @@ class Doubt:
     """What stands in `Ledger.doubts` for one coin.
 
     `floor_ms`: None where the base is missing. `sizes`: those implied so far. `at_ms`: the newest
-    snapshot's time. `cut_ms`: waiting fills up to there were let go.
+    snapshot's time. `cut_ms`: waiting fills up to there were let go. `was_fresh`: nothing spoke
+    against the position before that snapshot.
     """
 
     floor_ms: int | None
     at_ms: int | None = None
     sizes: frozenset[Decimal] = frozenset()
     cut_ms: int | None = None
+    was_fresh: bool = False
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Doubt:
         """Return what `written` has stored."""
         sizes = frozenset(Decimal(size) for size in stored.get("sizes", ()))
-        return cls(stored.get("floor"), stored.get("at"), sizes, stored.get("cut"))
+        return cls(
+            *(stored.get("floor"), stored.get("at"), sizes, stored.get("cut")),
+            was_fresh=stored.get("fresh", False),
+        )
 
     def written(self) -> dict[str, Any]:
         """Return it as JSON; what is unknown is left out, but for the floor."""
@@ -70,6 +75,8 @@ class Doubt:
             stored["sizes"] = sorted(plain(size) for size in self.sizes)
         if self.cut_ms is not None:
             stored["cut"] = self.cut_ms
+        if self.was_fresh:
+            stored["fresh"] = True
         return stored
 
 
@@ -103,7 +110,7 @@ def implied(size: Decimal, total: Decimal, possible: Sequence[Cut]) -> dict[Deci
 def narrowed(doubt: Doubt, sizes: frozenset[Decimal], time_ms: int) -> Doubt:
     """Return the doubt after one more snapshot: what both imply, or the news where nothing does."""
     common = doubt.sizes & sizes
-    return Doubt(doubt.floor_ms, time_ms, common or sizes, doubt.cut_ms)
+    return replace(doubt, at_ms=time_ms, sizes=common or sizes)
 
 
 def settled_difference(

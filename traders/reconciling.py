@@ -207,13 +207,15 @@ class Reconciling:
         moves = [(move.time_ms, move.size) for move in self._since.moves.get(coin, ())]
         possible = doubts.cuts(moves, self._time_ms, since_ms=floor)
         sizes = doubts.implied(self._told_size(coin), held.size if held else ZERO, possible)
-        doubt = self._doubt(coin)
+        doubt = self._doubt(coin) or Doubt(floor)
         difference: Decimal | None = ZERO if ZERO in sizes else next(iter(sizes))
         if coin in self._followed:
             is_stale = coin in self._ledger.doubts or floor <= (self._since.gaps.get(coin) or 0)
             if self._time_ms - doubts.BEFORE_MS < floor and (is_stale or difference != ZERO):
-                self._pass_over(coin, (doubt or Doubt(floor)) if is_stale else None)
+                self._pass_over(coin, doubt if is_stale else None)
                 return
+            if not is_stale:
+                doubt = Doubt(floor, was_fresh=True)
             difference = doubts.settled_difference(
                 doubt, frozenset(sizes), self._time_ms, is_stale=is_stale
             )
@@ -221,12 +223,11 @@ class Reconciling:
             self._put(coin, sizes[ZERO], held, episode_of(held) if held else None)
             return
         if difference is None:
-            doubt = doubt or Doubt(floor)
             if doubt.at_ms is None or self._time_ms >= doubt.at_ms + doubts.SECOND_LOOK_MS:
                 doubt = doubts.narrowed(doubt, frozenset(sizes), self._time_ms)
             self._wait(coin, doubt, Healing.DOUBT)
             return
-        self._correct(coin, sizes[difference], held, difference, floor)
+        self._correct(coin, sizes[difference], held, difference, doubt)
 
     def _pass_over(self, coin: str, doubt: Doubt | None) -> None:
         """Leave a coin as it is: the snapshot may show it as it was before its own floor."""
@@ -235,14 +236,12 @@ class Reconciling:
         self._settled.look_again = self._settled.look_again or Healing.DOUBT
 
     def _correct(
-        self, coin: str, cut: Cut, held: Position | None, difference: Decimal, floor: int
+        self, coin: str, cut: Cut, held: Position | None, difference: Decimal, doubt: Doubt
     ) -> None:
         """Let the snapshot win: the change is told, and the episode is no longer whole."""
         told_size = self._told_size(coin)
         is_feeds = coin in self._followed
         if is_feeds:
-            gap_until_ms = self._since.gaps.get(coin)
-            is_missed = gap_until_ms is None or floor <= gap_until_ms
             self._settled.corrections.append(
                 Correction(
                     trader_id=self._ledger.pk,
@@ -251,7 +250,7 @@ class Reconciling:
                     state_time_ms=self._time_ms,
                     ledger_size=told_size - difference,
                     snapshot_size=told_size,
-                    cause=Correction.Cause.GAP if is_missed else Correction.Cause.DRIFT,
+                    cause=Correction.Cause.DRIFT if doubt.was_fresh else Correction.Cause.GAP,
                 )
             )
             if held is not None:

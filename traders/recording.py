@@ -122,7 +122,7 @@ def record_snapshots(
             )
             if followed is None or not since.is_whole:
                 verdict = Verdict.UNJUDGED
-            elif since.had_gap(dex, followed, after_ms=state.time_ms - BEFORE_MS):
+            elif since.had_gap(dex, after_ms=state.time_ms - BEFORE_MS):
                 verdict, recorded.look_again = Verdict.UNJUDGED, Healing.GAP
             recorded.verdicts[dex] = verdict
             if verdict in {Verdict.APPLIED, Verdict.BASELINE}:
@@ -225,7 +225,7 @@ class _Book:
         )
         floor_ms = ledger.floors.get(self._dex, 0)
         lost_money = not self._dex and ledger.account_value is not None
-        needs_base |= lost_money and since.had_gap(self._dex, followed, after_ms=floor_ms - 1)
+        needs_base |= lost_money and since.had_gap(self._dex, after_ms=floor_ms - 1)
         is_vanished = any(coin not in followed for coin in self._before)
         return is_vanished or (state.account_value == 0 and (needs_base or bool(self._before)))
 

@@ -56,9 +56,12 @@ class Since:
         ]
         return sum(later, ZERO)
 
-    def had_gap(self, dex: str, coins: Collection[str], *, after_ms: int) -> bool:
-        """Return whether one of these coins had a gap that ended on this dex after a time."""
-        ends = (self.gaps.get(coin) for coin in coins if dex_of(coin) == dex)
+    def had_gap(self, dex: str, *, after_ms: int) -> bool:
+        """Return whether a coin of this dex had a gap that ended after a time.
+
+        Also one that nobody carries by now: what was missed is missing all the same.
+        """
+        ends = (end for coin, end in self.gaps.items() if dex_of(coin) == dex)
         return any(end is not None and end > after_ms for end in ends)
 
 

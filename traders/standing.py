@@ -20,7 +20,7 @@ class Ledger(models.Model):
     floors = models.JSONField(default=dict)
     # coin -> time in milliseconds of the fill that told its size before and after.
     bases = models.JSONField(default=dict, blank=True)
-    # coin -> {"floor", "at", "sizes", "cut"}: `traders.doubts`.
+    # coin -> {"floor", "at", "sizes", "cut", "fresh"}: `traders.doubts`.
     doubts = models.JSONField(default=dict, blank=True)
     # dex -> state time of a snapshot without any position, which a second one must confirm.
     emptied = models.JSONField(default=dict, blank=True)
@@ -80,8 +80,8 @@ class Correction(models.Model):
     class Cause(models.TextChoices):
         """Why the feed did not tell."""
 
-        GAP = "gap", "trades were missed in a gap that is known"
-        DRIFT = "drift", "nothing is known to be missing"
+        GAP = "gap", "a gap is known, or another doubt"
+        DRIFT = "drift", "nothing spoke against it"
 
     trader = models.ForeignKey(
         "traders.Trader", on_delete=models.CASCADE, related_name="corrections", db_index=False

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from hlcopy.decimals import plain
 from traders import episodes, positions
 from traders.cursors import Start
-from traders.doubts import AFTER_MS
+from traders.doubts import AFTER_MS, Doubt
 from traders.episodes import Episode
 from traders.folding import Account, Block, Holding, take_step
 from traders.knowledge import dex_of, floor_ms, is_stale
@@ -43,13 +43,14 @@ def take_start(
     if floor is not None and block.time_ms <= floor:
         return
     size = before.size if before else ZERO
-    is_doubted = coin in account.doubts
+    doubt = account.doubts.get(coin)
     if floor is None:
         holding.episode = _late(coin, start)
         holding.has_changed = holding.is_stored or holding.episode is not None
     elif size != start.size:
         is_missed = gap_until_ms is None or floor <= gap_until_ms
-        cause = "gap" if is_missed else "drift"
+        is_drift = not is_missed and (doubt is None or Doubt.read(doubt).was_fresh)
+        cause = "drift" if is_drift else "gap"
         outcome.corrections.append(
             (block.trader_id, coin, block.time_ms - 1, size, start.size, cause)
         )
@@ -58,7 +59,9 @@ def take_start(
         if before and before.entry_price is None and start.entry_price is not None:
             holding.episode = replace(before, entry_price=start.entry_price)
             holding.has_changed = True
-        stale = is_stale(floor, gap_until_ms=gap_until_ms, is_doubted=is_doubted, is_followed=True)
+        stale = is_stale(
+            floor, gap_until_ms=gap_until_ms, is_doubted=doubt is not None, is_followed=True
+        )
         # So shortly after a snapshot only what is told here says that it did not hold the block.
         if not stale and block.time_ms > floor + AFTER_MS:
             return

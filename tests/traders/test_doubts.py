@@ -177,6 +177,7 @@ def test_snapshots_that_agree_in_nothing_begin_anew():
         st.none() | TIMES,
         st.frozensets(st.decimals("-1000000", "1000000", places=8)),
         st.none() | TIMES,
+        st.booleans(),
     )
 )
 def test_a_doubt_is_the_same_after_the_database_has_had_it(doubt):

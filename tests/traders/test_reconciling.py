@@ -9,7 +9,7 @@ import pytest
 from tests.traders.fills import START_MS
 from tests.traders.looks import Feed
 from tests.traders.states import held
-from traders.models import Correction, Healing, PositionEvent
+from traders.models import Correction, Healing, Ledger, PositionEvent
 from traders.verdicts import Verdict
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +94,15 @@ def test_a_correction_that_explains_itself_by_a_gap_is_no_drift(feed):
     assert corrections() == [("BTC", 2, -1, "gap")]
     assert [event[1:] for event in feed.events()] == [("CLOSE", 2, 0), ("OPEN", 0, -1)]
     assert (feed.size(), feed.is_fresh()) == (-1, True)
+
+
+def test_a_correction_of_what_was_in_doubt_before_any_snapshot_spoke_against_it_is_no_drift(feed):
+    Ledger.objects.update(doubts={"BTC": {"floor": START_MS + 10_000}})
+    for at_ms in (30_000, 36_000):
+        feed.look(at_ms, held("BTC", "5", "130"))
+
+    assert corrections() == [("BTC", 2, 5, "gap")]
+    assert feed.is_fresh()
 
 
 def test_after_a_gap_one_snapshot_that_agrees_is_enough(feed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 import pytest
@@ -23,7 +24,9 @@ from traders.verdicts import Verdict
 GAP_MS = START_MS + 100_000
 
 
-def see(at_ms: int, size: str = "0", *, value: str = "5000") -> Recorded:
+def see(
+    at_ms: int, size: str = "0", *, value: str = "5000", followed: Collection[str] = ("BTC",)
+) -> Recorded:
     """Record a snapshot of trader 1, whose coin the feed carries."""
     trader = Trader.objects.get(address=address(1))
     told = [held("BTC", size)] if Decimal(size) else []
@@ -33,7 +36,7 @@ def see(at_ms: int, size: str = "0", *, value: str = "5000") -> Recorded:
         {"": state(at_ms, *told, value=value)},
         size_decimals=SIZE_DECIMALS,
         fetched_at=from_ms(at_ms),
-        followed={"BTC"},
+        followed=followed,
     )
 
 
@@ -88,6 +91,20 @@ def test_a_snapshot_right_after_a_gap_is_not_judged_and_another_one_is_asked_for
     assert seen.verdicts == {"": Verdict.UNJUDGED}
     assert seen.look_again is Healing.GAP
     assert not is_fresh()
+
+
+def test_a_snapshot_before_a_gap_is_not_judged_by_fills_behind_it_though_nobody_carries_the_coin(
+    transactional_db,
+):
+    known = KnownTraders()
+    ingest([replay(block(1, buyer=1, seller=9))], known)
+    ingest([live([trade(7, 30_000, buyer=1, seller=9)])], known)
+    bulk.end_gaps_at({"BTC": START_MS + 40_000})
+    ingest([live([trade(8, 60_000, buyer=1, seller=9)])], known)
+    seen = see(START_MS + 31_000, "1", followed=())
+    assert seen.verdicts == {"": Verdict.UNJUDGED}
+    assert seen.look_again is Healing.GAP
+    assert not Ledger.objects.get(trader__address=address(1)).floors
 
 
 def test_what_was_implied_before_a_gap_says_nothing_after_it(flat_before_a_gap):

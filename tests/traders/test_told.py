@@ -117,9 +117,18 @@ def test_the_same_size_makes_fresh_what_was_stale_or_doubted(state):
     assert not outcome.events[0].stale
 
 
-@pytest.mark.parametrize(("gap_ms", "cause"), [(-5, "gap"), (-4_000, "drift"), (None, "gap")])
-def test_another_size_is_a_correction_that_ends_the_whole_episode(gap_ms, cause):
-    holding, _, outcome = told(Start(Decimal(4)), held="3", gap_ms=gap_ms)
+@pytest.mark.parametrize(
+    ("state", "cause"),
+    [
+        ({"gap_ms": -5}, "gap"),
+        ({"gap_ms": None}, "gap"),
+        ({"gap_ms": -4_000}, "drift"),
+        ({"doubts": {"BTC": {"floor": START_MS - 10}}}, "gap"),
+        ({"doubts": {"BTC": {"floor": START_MS - 10, "at": START_MS, "fresh": True}}}, "drift"),
+    ],
+)
+def test_another_size_is_a_correction_that_ends_the_whole_episode(state, cause):
+    holding, _, outcome = told(Start(Decimal(4)), held="3", **state)
 
     assert outcome.corrections == [(1, "BTC", START_MS - 1, Decimal(3), Decimal(4), cause)]
     assert outcome.left_out == {1: None}
