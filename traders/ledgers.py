@@ -7,7 +7,7 @@ waiting fills and its round trips, and nobody else may.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ import msgspec
 from django.db import connection
 
 from traders import episodes, positions, sightings
+from traders.arrays import array
 from traders.cursors import Window
 from traders.episodes import Episode
 from traders.folding import Account, Holding
@@ -29,11 +30,11 @@ ON CONFLICT (coin) DO NOTHING
 """
 LOCK_CURSORS = """
 SELECT coin, floor_ms, newest_ms, keys, gap_until_ms FROM traders_feedcursor
-WHERE coin = ANY(%s) ORDER BY coin FOR NO KEY UPDATE
+WHERE coin = ANY(%s::text[]) ORDER BY coin FOR NO KEY UPDATE
 """
 TRADER_IDS = """
 SELECT address, id, EXISTS (SELECT FROM traders_ledger WHERE trader_id = id) FROM traders_trader
-WHERE address = ANY(%s)
+WHERE address = ANY(%s::text[])
 """
 ADD_LEDGERS = """
 INSERT INTO traders_ledger (trader_id, floors, bases, doubts, emptied)
@@ -42,7 +43,7 @@ ON CONFLICT (trader_id) DO NOTHING
 """
 LOCK_LEDGERS = """
 SELECT trader_id, floors, bases, doubts FROM traders_ledger
-WHERE trader_id = ANY(%s) ORDER BY trader_id FOR NO KEY UPDATE
+WHERE trader_id = ANY(%s::bigint[]) ORDER BY trader_id FOR NO KEY UPDATE
 """
 HOLDINGS = """
 SELECT held.trader_id, held.coin, size, entry_price, opened_at_ms, peak_size, realised_pnl, fees,
@@ -98,7 +99,7 @@ def _read_ids(addresses: Collection[str]) -> dict[str, tuple[int, bool]]:
     if not addresses:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(TRADER_IDS, [list(addresses)])
+        cursor.execute(TRADER_IDS, [array(addresses)])
         return {address: (trader_id, has_ledger) for address, trader_id, has_ledger in cursor}
 
 
@@ -107,12 +108,12 @@ def _add_ledgers(traders: Iterable[int]) -> None:
     bare = sorted(traders)
     if bare:
         with connection.cursor() as cursor:
-            cursor.execute(ADD_LEDGERS, [bare])
+            cursor.execute(ADD_LEDGERS, [array(bare)])
 
 
 def lock_cursors(coins: Collection[str]) -> dict[str, tuple[Window, int | None]]:
     """Lock the coins' cursors, made where missing; return each window and last gap's end."""
-    names = sorted(coins)
+    names = array(sorted(coins))
     with connection.cursor() as cursor:
         # Before any lock: who waits for another's new row must not hold what that one waits for.
         cursor.execute(ADD_CURSORS, [names])
@@ -127,7 +128,7 @@ def lock_cursors(coins: Collection[str]) -> dict[str, tuple[Window, int | None]]
 def lock_ledgers(traders: dict[int, str]) -> dict[int, Account]:
     """Lock the traders' ledger rows; `traders` has each one's address."""
     with connection.cursor() as cursor:
-        cursor.execute(LOCK_LEDGERS, [sorted(traders)])
+        cursor.execute(LOCK_LEDGERS, [array(sorted(traders))])
         return {
             trader_id: Account(
                 trader_id, traders[trader_id], _read(floors), _read(bases), _read(doubts)
@@ -136,15 +137,27 @@ def lock_ledgers(traders: dict[int, str]) -> dict[int, Account]:
         }
 
 
-def holdings(wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Holding]:
-    """Return what these traders hold of these coins; the ledgers are locked by the caller."""
-    found = {pair: Holding() for pair in wanted}
-    with connection.cursor() as cursor:
-        cursor.execute(HOLDINGS, [[pair[0] for pair in found], [pair[1] for pair in found]])
-        for trader_id, coin, *episode, funding in cursor.fetchall():
-            held = found[trader_id, coin]
-            held.episode, held.funding, held.is_stored = _episode(coin, *episode), funding, True
-    return found
+def holdings(
+    shares: Iterable[Iterable[tuple[int, str]]],
+) -> Iterator[dict[tuple[int, str], Holding]]:
+    """Yield what the traders of each share hold of the coins; the caller has locked their ledgers.
+
+    All shares are asked for at once: in `bulk.together` PostgreSQL reads on meanwhile.
+    """
+    asked = []
+    for share in shares:
+        found = {pair: Holding() for pair in share}
+        cursor = connection.cursor()
+        traders, coins = zip(*found, strict=True) if found else ((), ())
+        cursor.execute(HOLDINGS, [array(traders), array(coins)])
+        asked.append((found, cursor))
+    for found, cursor in asked:
+        with cursor:
+            for trader_id, coin, *episode, funding in cursor.fetchall():
+                held = found[trader_id, coin]
+                held.episode, held.funding = _episode(coin, *episode), funding
+                held.is_stored = True
+        yield found
 
 
 def _episode(

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from django.db import connection
 
+from traders.arrays import array
+
 # In the order of the addresses, so that two writers never wait for each other in a circle.
 ADD_UNKNOWN = """
 INSERT INTO traders_trader (address, first_seen_at, dexes, unfinished_claims, failures, last_error)
@@ -45,9 +47,9 @@ def record(sightings: Collection[tuple[str, str]], at: datetime) -> int:
     if not sightings:
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(ADD_UNKNOWN, [at, list({address for address, _ in sightings})])
+        cursor.execute(ADD_UNKNOWN, [at, array({address for address, _ in sightings})])
         added = cursor.rowcount
         elsewhere = [(address, dex) for address, dex in sightings if dex]
         if elsewhere:
-            cursor.execute(ADD_DEXES, [list(column) for column in zip(*elsewhere, strict=True)])
+            cursor.execute(ADD_DEXES, [array(column) for column in zip(*elsewhere, strict=True)])
     return int(added)
