@@ -28,20 +28,28 @@ class Node:
     def run(self, dice: Random, stop: threading.Event) -> None:
         """Import a file now and then, in a thread of its own."""
         while not stop.wait(dice.uniform(20, 90)):
-            path = self._write()
+            path = self._write(stop)
+            if path is None:
+                return
             if dice.random() < 0.3:
                 self._import(path, dice.uniform(0.5, 3))
             self._import(path, 90)
 
-    def _write(self) -> Path:
-        """Write everybody's fills of the last while."""
+    def _write(self, stop: threading.Event) -> Path | None:
+        """Write everybody's fills of the last while; None when the soak is over meanwhile."""
         to_ms = now_ms()
         everybody = {who for dex in ("", "xyz") for who in self._exchange.positions(dex, to_ms)}
-        lines = [
-            (row["time"], row["oid"], json.dumps([address, row]))
-            for address in sorted(everybody)
-            for row in self._exchange.fills(address, to_ms - REACHES_BACK_MS, to_ms)
-        ]
+        lines = []
+        for address in sorted(everybody):
+            # A node does not answer slowly because the exchange's REST does.
+            while self._exchange.struck("rest").get("rest_slow_seconds") and not stop.wait(0.2):
+                pass
+            if stop.is_set():
+                return None
+            lines += [
+                (row["time"], row["oid"], json.dumps([address, row]))
+                for row in self._exchange.fills(address, to_ms - REACHES_BACK_MS, to_ms)
+            ]
         self._files += 1
         path = self._directory / f"fills-{self._files}"
         path.write_text("".join(f"{line}\n" for _, _, line in sorted(lines)))
