@@ -27,10 +27,11 @@ def book(
     ids: Mapping[str, int],
     coins: Mapping[str, CoinBatch],
 ) -> Outcome:
-    """Fold the trades, (trade, replayed), and write all but the events, which are in feed order.
+    """Fold the trades, (trade, replayed), and write what they change; `append` does the rest.
 
-    `ids`: the traders' numbers by address. Call it in `writing()` and `episodes.EXACT`, with the
-    coins' cursors locked; raises django.db.Error.
+    `ids`: the traders' numbers by address. The outcome's events are in the order of the feed. Call
+    it in `writing()`, `bulk.together()` and `episodes.EXACT`, with the coins' cursors locked;
+    raises django.db.Error.
     """
     outcome = Outcome()
     blocks = folding.blocks(counted, ids, outcome)
@@ -40,23 +41,26 @@ def book(
     accounts = ledgers.lock_ledgers(addresses)
     # Of each event, its block's.
     places: list[int] = []
-    with bulk.together():
-        shares = _shares(blocks)
-        wanted = [[(block.trader_id, block.coin) for _, block in share] for share in shares]
-        for number, holdings in enumerate(ledgers.holdings(wanted)):
-            for place, block in shares[number]:
-                _fold(block, accounts[block.trader_id], holdings, coins[block.coin], outcome)
-                places += [place] * (len(outcome.events) - len(places))
-            bulk.write_positions(holdings)
-            bulk.add_to_days(
-                {key: sums for key, sums in outcome.days.items() if key[0] % len(shares) == number}
-            )
-        _write_rest(accounts, outcome)
+    shares = _shares(blocks)
+    wanted = [[(block.trader_id, block.coin) for _, block in share] for share in shares]
+    for number, holdings in enumerate(ledgers.holdings(wanted)):
+        for place, block in shares[number]:
+            _fold(block, accounts[block.trader_id], holdings, coins[block.coin], outcome)
+            places += [place] * (len(outcome.events) - len(places))
+        bulk.write_positions(holdings)
+        bulk.add_to_days(
+            {key: sums for key, sums in outcome.days.items() if key[0] % len(shares) == number}
+        )
+    _write_rest(accounts, outcome)
     in_order = sorted(range(len(places)), key=places.__getitem__)
     outcome.events = [outcome.events[number] for number in in_order]
+    return outcome
+
+
+def append(outcome: Outcome) -> None:
+    """Append what has ended, and what waits; the events are the log's (`traders.eventlog`)."""
     bulk.add_round_trips(outcome.round_trips, estimated=False)
     bulk.add_waiting([fill for fill in outcome.waiting if fill[:2] not in outcome.told])
-    return outcome
 
 
 def _shares(blocks: Sequence[Block]) -> list[Share]:

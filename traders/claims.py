@@ -109,6 +109,11 @@ class Batch:
     suspect_waits: bool = False
 
 
+def is_anybody_due(before: datetime) -> bool:
+    """Return whether some trader's own time had come by then (`retry_at`), leased or not."""
+    return Trader.objects.filter(quarantined_at=None, retry_at__lte=before).exists()
+
+
 def claim(
     size: int, *, lease_seconds: float, before: datetime, alone: bool, rotates: bool = True
 ) -> Batch:

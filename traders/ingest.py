@@ -71,14 +71,16 @@ def ingest(
     """
     done = Ingested()
     with writing(), localcontext(EXACT), _uncollected():
-        coins = _lock_coins(arrivals, lost, reached)
-        counted = _count(arrivals, coins)
-        if waits_as:
-            _let_others_fill(coins, waits_as)
-        _narrow(coins, reached)
-        ids, done.new_traders = known.learn(_seen(arrivals), utc_now())
-        outcome = booking.book(counted, ids, coins)
-        _write_cursors(coins)
+        with bulk.together():
+            coins = _lock_coins(arrivals, lost, reached)
+            counted = _count(arrivals, coins)
+            if waits_as:
+                _let_others_fill(coins, waits_as)
+            _narrow(coins, reached)
+            ids, done.new_traders = known.learn(_seen(arrivals), utc_now())
+            outcome = booking.book(counted, ids, coins)
+            _write_cursors(coins)
+        booking.append(outcome)
         if reports:
             coverage.report(reports)
         done.trades, done.events = len(counted), len(outcome.events)

@@ -11,9 +11,14 @@ from traders.arrays import array
 
 # In the order of the addresses, so that two writers never wait for each other in a circle.
 ADD_UNKNOWN = """
-INSERT INTO traders_trader (address, first_seen_at, dexes, unfinished_claims, failures, last_error)
-SELECT address, %s, '{""}', 0, 0, '' FROM unnest(%s::text[]) AS address ORDER BY address
-ON CONFLICT (address) DO NOTHING
+WITH added AS (
+    INSERT INTO traders_trader (
+        address, first_seen_at, dexes, unfinished_claims, failures, last_error
+    )
+    SELECT address, %s, '{""}', 0, 0, '' FROM unnest(%s::text[]) AS address ORDER BY address
+    ON CONFLICT (address) DO NOTHING RETURNING 1
+)
+SELECT count(*) FROM added
 """
 # Only builders' dexes are added: everybody has an account on the main one, named ''.
 ADD_DEXES = """
@@ -48,7 +53,7 @@ def record(sightings: Collection[tuple[str, str]], at: datetime) -> int:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(ADD_UNKNOWN, [at, array({address for address, _ in sightings})])
-        added = cursor.rowcount
+        (added,) = cursor.fetchone()
         elsewhere = [(address, dex) for address, dex in sightings if dex]
         if elsewhere:
             cursor.execute(ADD_DEXES, [array(column) for column in zip(*elsewhere, strict=True)])

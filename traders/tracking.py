@@ -111,6 +111,9 @@ class _Pass:
         """Give out the pass's weight; return why no more is claimed."""
         try:
             before = await sync_to_async(database_now)()
+            # Every few seconds a round of healing finds nobody: then nothing is asked for at all.
+            if not self._limits.rotates and not await sync_to_async(claims.is_anybody_due)(before):
+                return "nobody waits"
             await self._fetching.refresh(self._limits.dexes)
             while not self._fetching.stopped:
                 left = self._weight_left()

@@ -72,12 +72,13 @@ def run(
     dexes: tuple[str, ...] = ("",),
     budget: OpenBudget | None = None,
     spread_seconds: float = 0,
+    rotates: bool = True,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Summary:
     """Run one pass with the limits of the settings' defaults."""
 
     async def pass_() -> Summary:
-        limits = Limits(batch_size, weight, seconds, dexes, spread_seconds)
+        limits = Limits(batch_size, weight, seconds, dexes, spread_seconds, rotates=rotates)
         purse = budget or OpenBudget()
         async with InfoClient(sim.api_url, budget=purse, transport=transport) as info:
             return await run_pass(info, limits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db.models.functions import Now
 
 from simulator import Simulator, SimulatorConfig
 from simulator.config import Limits
@@ -38,6 +39,18 @@ def untouched():
     return Trader.objects.filter(
         last_tracked_at=None, lease_token=None, failures=0, retry_at=None, unfinished_claims=0
     ).count()
+
+
+def test_a_round_of_healing_asks_for_nothing_while_nobody_waits_for_it(sim, caplog):
+    traders = sim.traders()
+    meet(traders)
+    with sim.fault(rest_status=500):
+        summary = run(sim, rotates=False)
+    assert (summary.stopped_because, summary.weight_used) == ("nobody waits", 0)
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+    Trader.objects.filter(address=traders[0]).update(retry_at=Now())
+    assert run(sim, rotates=False).traders_ok == 1
 
 
 @pytest.mark.parametrize("fault", [{"rest_status": 500}, {"rest_truncated": True}])
