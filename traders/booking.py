@@ -1,12 +1,13 @@
 """Brings counted trades into the book: positions, days, round trips, waiting fills.
 
 The traders that the trades touch are locked all at once, and taken share by share: while one share
-is folded here, PostgreSQL reads what the next one holds, and writes what the last one has become.
+is folded here, PostgreSQL writes what the last one has become.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from exchange.wire import Trade
 from traders import bulk, days, folding, ledgers
@@ -20,6 +21,8 @@ from traders.told import take_start
 SHARE_BLOCKS = 250
 MOST_SHARES = 4
 Share = list[tuple[int, Block]]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def book(
@@ -41,16 +44,14 @@ def book(
     accounts = ledgers.lock_ledgers(addresses)
     # Of each event, its block's.
     places: list[int] = []
+    holdings = ledgers.holdings((block.trader_id, block.coin) for block in blocks)
     shares = _shares(blocks)
-    wanted = [[(block.trader_id, block.coin) for _, block in share] for share in shares]
-    for number, holdings in enumerate(ledgers.holdings(wanted)):
-        for place, block in shares[number]:
+    for number, share in enumerate(shares):
+        for place, block in share:
             _fold(block, accounts[block.trader_id], holdings, coins[block.coin], outcome)
             places += [place] * (len(outcome.events) - len(places))
-        bulk.write_positions(holdings)
-        bulk.add_to_days(
-            {key: sums for key, sums in outcome.days.items() if key[0] % len(shares) == number}
-        )
+        bulk.write_positions(_of(holdings, number, len(shares)))
+        bulk.add_to_days(_of(outcome.days, number, len(shares)))
     _write_rest(accounts, outcome)
     in_order = sorted(range(len(places)), key=places.__getitem__)
     outcome.events = [outcome.events[number] for number in in_order]
@@ -70,6 +71,11 @@ def _shares(blocks: Sequence[Block]) -> list[Share]:
     for place, block in enumerate(blocks):
         shares[block.trader_id % count].append((place, block))
     return shares
+
+
+def _of(rows: Mapping[tuple[int, K], V], share: int, shares: int) -> dict[tuple[int, K], V]:
+    """Return the rows of a share's traders."""
+    return {key: row for key, row in rows.items() if key[0] % shares == share}
 
 
 def _fold(

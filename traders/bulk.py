@@ -1,4 +1,4 @@
-"""Writes what a batch of trades has made: one statement for each table, however large the batch."""
+"""Writes what a batch of trades has made: one statement for many rows of a table."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from traders.episodes import RoundTrip
 from traders.folding import Account, Holding
 from traders.knowledge import dex_of
 from traders.outcome import DaySums
+from traders.writing import ENDS_TRANSACTIONS
 
 # Whether there is a row was read under the ledger's lock, so it still holds. INSERT ... ON CONFLICT
 # would lock each row before it changes it, and write that to PostgreSQL's log too.
@@ -128,10 +129,15 @@ FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[])
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Send the statements of the block without waiting for each one's end (no COPY among them).
+    """Send the statements of the block without waiting for each one's end, in an open transaction.
 
-    What they raise is raised at the latest when the block ends.
+    What they raise is raised at the latest when the block ends. No COPY may stand among them, none
+    may need the number of its rows, and what is read has a cursor for each statement.
     """
+    # Between two of them the server does not know that it is idle: `traders.writing`.
+    if connection.connection.info.server_version < ENDS_TRANSACTIONS:
+        yield
+        return
     # Django gives the driver's errors their own classes everywhere but here.
     with connection.wrap_database_errors, connection.connection.pipeline():
         yield

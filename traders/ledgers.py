@@ -7,7 +7,7 @@ waiting fills and its round trips, and nobody else may.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -114,9 +114,10 @@ def _add_ledgers(traders: Iterable[int]) -> None:
 def lock_cursors(coins: Collection[str]) -> dict[str, tuple[Window, int | None]]:
     """Lock the coins' cursors, made where missing; return each window and last gap's end."""
     names = array(sorted(coins))
+    # Before any lock: who waits for another's new row must not hold what that one waits for.
     with connection.cursor() as cursor:
-        # Before any lock: who waits for another's new row must not hold what that one waits for.
         cursor.execute(ADD_CURSORS, [names])
+    with connection.cursor() as cursor:
         cursor.execute(LOCK_CURSORS, [names])
         rows = cursor.fetchall()
     return {
@@ -137,27 +138,16 @@ def lock_ledgers(traders: dict[int, str]) -> dict[int, Account]:
         }
 
 
-def holdings(
-    shares: Iterable[Iterable[tuple[int, str]]],
-) -> Iterator[dict[tuple[int, str], Holding]]:
-    """Yield what the traders of each share hold of the coins; the caller has locked their ledgers.
-
-    All shares are asked for at once: in `bulk.together` PostgreSQL reads on meanwhile.
-    """
-    asked = []
-    for share in shares:
-        found = {pair: Holding() for pair in share}
-        cursor = connection.cursor()
-        traders, coins = zip(*found, strict=True) if found else ((), ())
+def holdings(wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Holding]:
+    """Return what these traders hold of these coins; the ledgers are locked by the caller."""
+    found = {pair: Holding() for pair in wanted}
+    traders, coins = zip(*found, strict=True) if found else ((), ())
+    with connection.cursor() as cursor:
         cursor.execute(HOLDINGS, [array(traders), array(coins)])
-        asked.append((found, cursor))
-    for found, cursor in asked:
-        with cursor:
-            for trader_id, coin, *episode, funding in cursor.fetchall():
-                held = found[trader_id, coin]
-                held.episode, held.funding = _episode(coin, *episode), funding
-                held.is_stored = True
-        yield found
+        for trader_id, coin, *episode, funding in cursor.fetchall():
+            held = found[trader_id, coin]
+            held.episode, held.funding, held.is_stored = _episode(coin, *episode), funding, True
+    return found
 
 
 def _episode(

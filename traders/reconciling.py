@@ -242,6 +242,10 @@ class Reconciling:
         told_size = self._told_size(coin)
         is_feeds = coin in self._followed
         if is_feeds:
+            gap_until_ms = self._since.gaps.get(coin)
+            # A gap may be noted between the two looks, and lie before them.
+            is_missed = gap_until_ms is None or (doubt.floor_ms or 0) <= gap_until_ms
+            is_drift = doubt.was_fresh and not is_missed
             self._settled.corrections.append(
                 Correction(
                     trader_id=self._ledger.pk,
@@ -250,7 +254,7 @@ class Reconciling:
                     state_time_ms=self._time_ms,
                     ledger_size=told_size - difference,
                     snapshot_size=told_size,
-                    cause=Correction.Cause.DRIFT if doubt.was_fresh else Correction.Cause.GAP,
+                    cause=Correction.Cause.DRIFT if is_drift else Correction.Cause.GAP,
                 )
             )
             if held is not None:

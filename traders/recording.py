@@ -6,8 +6,8 @@ A snapshot is one `clearinghouseState` reply of one dex, with the exchange's own
 2. A snapshot at or below the floor, the time of the newest applied one, is stored, not applied.
 3. The first one is the baseline: positions, no events. A later one is held against what is known,
    coin by coin (`traders.reconciling`), and becomes the floor.
-4. One of the five seconds after a gap is stored, not applied: it may show the account as it was in
-   the gap.
+4. One from before a gap, or of the five seconds after it, is stored, not applied: no fill tells
+   what was missed since.
 5. One that shows nothing where there should be something waits for a second look, at least 5 s of
    exchange time later, a minute where it shows no money either: such replies are known to come for
    accounts that hold plenty.
@@ -223,11 +223,23 @@ class _Book:
         needs_base = self._dex not in ledger.floors or any(
             dex_of(coin) == self._dex for coin in (*since.waiting, *ledger.doubts)
         )
-        floor_ms = ledger.floors.get(self._dex, 0)
-        lost_money = not self._dex and ledger.account_value is not None
-        needs_base |= lost_money and since.had_gap(self._dex, after_ms=floor_ms - 1)
-        is_vanished = any(coin not in followed for coin in self._before)
-        return is_vanished or (state.account_value == 0 and (needs_base or bool(self._before)))
+        if any(coin not in followed for coin in self._before):
+            return True
+        if state.account_value != 0:
+            return False
+        if needs_base or self._before:
+            return True
+        floor_ms = ledger.floors[self._dex]
+        return since.had_gap(self._dex, after_ms=floor_ms - 1) and self._had_money(ledger)
+
+    def _had_money(self, ledger: Ledger) -> bool:
+        """Return whether the last reply that was believed showed money on this dex."""
+        if not self._dex:
+            return ledger.account_value is not None
+        believed = AccountSnapshot.objects.filter(
+            trader_id=ledger.pk, dex=self._dex, applied=True
+        ).order_by("-state_time_ms")
+        return believed.values_list("account_value", flat=True).first() is not None
 
     def settle(self, ledger: Ledger, since: Since, followed: Collection[str]) -> Settled:
         """Return what the snapshot comes to."""

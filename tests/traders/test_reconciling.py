@@ -105,6 +105,14 @@ def test_a_correction_of_what_was_in_doubt_before_any_snapshot_spoke_against_it_
     assert feed.is_fresh()
 
 
+def test_a_gap_before_the_first_look_that_is_noted_after_it_explains_the_correction(feed):
+    feed.look(30_000, held("BTC", "5", "130"))
+    feed.gap("BTC", 12_000, 13_000)
+    feed.look(36_000, held("BTC", "5", "130"))
+
+    assert corrections() == [("BTC", 2, 5, "gap")]
+
+
 def test_after_a_gap_one_snapshot_that_agrees_is_enough(feed):
     feed.gap("BTC", 12_000, 13_000)
     feed.look(30_000, held("BTC", "2", "100"))

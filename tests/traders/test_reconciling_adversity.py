@@ -149,27 +149,31 @@ def test_a_doubted_coin_that_a_node_tells_later_is_fresh_again(feed):
     assert Correction.objects.count() == 1
 
 
-def test_a_bare_reply_does_not_end_a_gap_alone(feed):
+@pytest.mark.parametrize(("coin", "dex"), [("BTC", ""), ("xyz:TSLA", "xyz")])
+def test_a_bare_reply_does_not_end_a_gap_alone(feed, coin, dex):
     """In the gap something was opened; the reply shows nothing because the exchange stumbles."""
-    feed.look(10_000)
-    feed.gap("BTC", 12_000, 13_000)
-    recorded = feed.look(30_000, value="0")
+    feed.look(10_000, dex=dex)
+    feed.gap(coin, 12_000, 13_000)
+    recorded = feed.look(30_000, value="0", dex=dex)
 
-    assert (recorded.verdicts[""], recorded.look_again) == (Verdict.WAITS, Healing.DOUBT)
-    assert not feed.is_fresh()
-    feed.look(36_000, held("BTC", "3"))
-    assert not feed.is_fresh()
-    feed.look(42_000, held("BTC", "3"))
-    assert (feed.size(), feed.is_fresh()) == (3, True)
+    assert (recorded.verdicts[dex], recorded.look_again) == (Verdict.WAITS, Healing.DOUBT)
+    assert not feed.is_fresh(coin)
+    feed.look(36_000, held(coin, "3"), dex=dex)
+    assert not feed.is_fresh(coin)
+    feed.look(42_000, held(coin, "3"), dex=dex)
+    assert (feed.size(coin), feed.is_fresh(coin)) == (3, True)
 
 
-def test_the_bare_account_of_who_trades_no_more_needs_no_second_look_after_each_gap(feed):
-    feed.look(10_000, value="0")
-    feed.look(80_000, value="0")
-    feed.gap("BTC", 81_000, 82_000)
+@pytest.mark.parametrize(("coin", "dex"), [("BTC", ""), ("xyz:TSLA", "xyz")])
+def test_the_bare_account_of_who_trades_no_more_needs_no_second_look_after_each_gap(
+    feed, coin, dex
+):
+    feed.look(10_000, value="0", dex=dex)
+    feed.look(80_000, value="0", dex=dex)
+    feed.gap(coin, 81_000, 82_000)
 
-    assert feed.look(90_000, value="0").look_again is None
-    assert feed.is_fresh()
+    assert feed.look(90_000, value="0", dex=dex).look_again is None
+    assert feed.is_fresh(coin)
 
 
 def test_a_base_that_was_guessed_while_the_coin_was_not_carried_is_stale(feed):
