@@ -229,11 +229,12 @@ class Checks:
 
     def _judge(self, outage: Outage) -> None:
         end_ms = outage.to_ms or 0
-        noted = set(
-            FeedGap.objects.filter(
-                reason="outage", from_ms__lt=end_ms + 2_000, to_ms__gt=outage.from_ms - 2_000
-            ).values_list("coin", flat=True)
+        near = FeedGap.objects.filter(
+            reason="outage", from_ms__lt=end_ms + 2_000, to_ms__gt=outage.from_ms - 2_000
         )
+        noted = set(near.values_list("coin", flat=True))
+        # One that lies in the next outage, a moment later, is that one's.
+        own = {gap.coin for gap in near if not self._outages.others_have(outage, gap.from_ms)}
         known = FeedCursor.objects.exclude(
             coin__in=FeedGap.objects.filter(reason="first", to_ms__gt=outage.from_ms).values("coin")
         )
@@ -244,7 +245,8 @@ class Checks:
                 self.fail("no gap", str(outage.from_ms), coin, span)
             if coin in noted:
                 self.counts["outages' gaps"] += 1
-                if most < NEEDLESS_BELOW and not self._missed.lost(coin, outage.from_ms - 60_000):
+                is_needless = most < NEEDLESS_BELOW and coin in own
+                if is_needless and not self._missed.lost(coin, outage.from_ms - 60_000):
                     self.fail("needless gap", str(outage.from_ms), coin, span)
 
     # -- corrections ------------------------------------------------------------------------------
