@@ -26,6 +26,8 @@ from traders.partitions import EVENTS, make_ahead
 PROMISED_PER_SECOND = 5_000
 OFFERED_PER_SECOND, OFFERED_SECONDS = 10_000, 60
 TICKS = 10  # a second
+#: Waiting trades: five seconds' worth; the queue has room for 200,000.
+MOST_WAITING = 50_000
 # A trader's changes of one coin are in the order of the exchange.
 OUT_OF_ORDER = """
 SELECT count(*) FROM (
@@ -74,7 +76,7 @@ def bench(numbers: random.Random, server_cpu_seconds: Callable[[], float]) -> li
     market = Market(addresses(), numbers)
     with _connected_as_the_writer():
         batches = _batches(market, server_cpu_seconds)
-    return [batches, _minute(market)]
+    return [batches, *_minute(market)]
 
 
 @contextmanager
@@ -131,8 +133,8 @@ def _batches(market: Market, server_cpu_seconds: Callable[[], float]) -> Promise
     )
 
 
-def _minute(market: Market) -> Promise:
-    """Offer 10,000 trades a second for a minute; return whether all came through, in order."""
+def _minute(market: Market) -> list[Promise]:
+    """Offer 10,000 trades a second for a minute; return what came through, and how."""
     first = _written() + 1
     frames = [market.batch(OFFERED_PER_SECOND // TICKS) for _ in range(TICKS * OFFERED_SECONDS)]
     waiting, counted, overflowed = asyncio.run(_offer(frames))
@@ -141,17 +143,23 @@ def _minute(market: Market) -> Promise:
         (misplaced,) = cursor.fetchone()
     lost = OFFERED_PER_SECOND * OFFERED_SECONDS - counted
     gaps = FeedGap.objects.filter(reason=FeedGap.Reason.OVERFLOW).exists()
-    return Promise(
-        f"{OFFERED_PER_SECOND:,} trades/s for a minute: in order, the queue bounded, and a gap for"
-        " what finds no room",
-        f"{misplaced} out of order, at most {max(waiting):,} waiting, {overflowed:,} found no room,"
-        f" {lost - overflowed} lost untold",
-        misplaced == 0
-        and lost == overflowed
-        and max(waiting) <= CAPACITY_TRADES
-        # Not a word where nothing is missing.
-        and gaps is (overflowed > 0),
-    )
+    offered = f"{OFFERED_PER_SECOND:,} trades/s for a minute"
+    found = f"{misplaced} out of order, at most {max(waiting):,} waiting"
+    return [
+        Promise(
+            f"{offered}: in order, the queue bounded, and a gap for what finds no room",
+            f"{found}, {overflowed:,} found no room, {lost - overflowed} lost untold",
+            misplaced == 0
+            and lost == overflowed
+            and max(waiting) <= CAPACITY_TRADES
+            and gaps is (overflowed > 0),
+        ),
+        Promise(
+            f"{offered}: none lost, in order, at most {MOST_WAITING:,} waiting",
+            f"{lost:,} lost, {found}",
+            lost == 0 and misplaced == 0 and max(waiting) <= MOST_WAITING,
+        ),
+    ]
 
 
 async def _offer(frames: Sequence[Sequence[Arrival]]) -> tuple[list[int], int, int]:
