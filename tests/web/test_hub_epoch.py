@@ -36,11 +36,14 @@ def empty_directory() -> Iterator[Path]:
 
 @contextmanager
 def running(directory: Path, state: EmbeddedState) -> Iterator[psycopg.Connection]:
-    """Run a cluster of its own, made by the first call."""
+    """Run a cluster of its own, made by the first call, that can begin a timeline.
+
+    The embedded one cannot (`wal_level = minimal`), a server of the operator's own can.
+    """
     program = postgres.prepare(directory, state)
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
-            program.command,
+            (*program.command, "-c", "wal_level=replica"),
             stdout=log,
             stderr=log,
             env=dict(program.environment),
