@@ -234,7 +234,7 @@ class Checks:
         )
         noted = set(near.values_list("coin", flat=True))
         # One that lies in the next outage, a moment later, is that one's.
-        own = {gap.coin for gap in near if not self._outages.others_have(outage, gap.from_ms)}
+        own = {gap.coin for gap in near if not self._outages.later_has(outage, gap.from_ms or 0)}
         known = FeedCursor.objects.exclude(
             coin__in=FeedGap.objects.filter(reason="first", to_ms__gt=outage.from_ms).values("coin")
         )

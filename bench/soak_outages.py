@@ -116,12 +116,12 @@ class Outages:
             for begin_ms, end_ms in (*ends, *self.away)
         )
 
-    def others_have(self, outage: Outage, at_ms: int | None) -> bool:
-        """Return whether a time lies in another outage than this one, or just before it."""
+    def later_has(self, outage: Outage, at_ms: int) -> bool:
+        """Return whether a time lies in an outage after this one, or just before it."""
         return any(
-            one.from_ms - TOLERANCE_MS <= (at_ms or 0) <= (one.to_ms or now_ms())
+            one.from_ms - TOLERANCE_MS <= at_ms <= (one.to_ms or now_ms())
             for one in self.all
-            if one is not outage and one.from_ms > outage.from_ms
+            if one.from_ms > outage.from_ms
         )
 
     def was_away(self, since_ms: int) -> bool:
