@@ -16,11 +16,27 @@ import socket
 import struct
 import sys
 import time
+from collections import defaultdict
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 TOKEN = b'"trader_address"'  # once in every event
 NUMBER = re.compile(rb'\{"id":(\d+),')
-AT_ONCE = 100
+# A buffer that the allocator has at hand; a larger one costs more than the kernel's part of it.
+AT_MOST_BYTES = 1 << 16
+
+
+@lru_cache(maxsize=1000)
+def numbers(data: bytes) -> tuple[list[int], bytes]:
+    """Return the numbers of the events in it, and what may be the beginning of the next one.
+
+    What a socket is sent the others are sent too, so it is looked through once.
+    """
+    found, rest = [], 0
+    for event in NUMBER.finditer(data):
+        found.append(int(event[1]))
+        rest = event.end()
+    return found, data[max(rest, len(data) - 30) :]
 
 
 def connect(url: str, message: str) -> socket.socket:
@@ -76,23 +92,21 @@ class Browsers:
 
     def times(self, wanted: int, seconds: float) -> dict[int, list[float]]:
         """Read until so many events came, and note when each did."""
-        found: dict[int, list[float]] = {}
+        found = defaultdict[int, list[float]](list)
         seen, give_up_at = 0, time.monotonic() + seconds
         while seen < wanted and time.monotonic() < give_up_at:
             for number, _ in self.poll.poll(0.1):
-                data = self.tails[number] + self.read(number)
+                events, self.tails[number] = numbers(self.tails[number] + self.read(number))
                 now = time.monotonic()
-                rest = 0
-                for event in NUMBER.finditer(data):
-                    found.setdefault(int(event[1]), []).append(now)
-                    seen, rest = seen + 1, event.end()
-                self.tails[number] = data[max(rest, len(data) - 30) :]
+                for event in events:
+                    found[event].append(now)
+                seen += len(events)
         return found
 
     def read(self, number: int) -> bytes:
         """Return what is there."""
         try:
-            data = self.sockets[number].recv(1 << 20)
+            data = self.sockets[number].recv(AT_MOST_BYTES)
         except OSError:
             data = b""
         if not data:
