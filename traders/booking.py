@@ -41,10 +41,11 @@ def book(
     # Who only washed has a day that changes.
     touched = {block.trader_id for block in blocks} | {trader_id for trader_id, _ in outcome.days}
     addresses = {number: address for address, number in ids.items() if number in touched}
-    accounts = ledgers.lock_ledgers(addresses)
+    accounts, holdings = ledgers.lock(
+        addresses, ((block.trader_id, block.coin) for block in blocks)
+    )
     # Of each event, its block's.
     places: list[int] = []
-    holdings = ledgers.holdings((block.trader_id, block.coin) for block in blocks)
     shares = _shares(blocks)
     for number, share in enumerate(shares):
         for place, block in share:

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from hlcopy import broadcast
 from traders import partitions
 from traders.outcome import NewEvent
+from traders.positions import Change
 
 # Whoever runs this holds the one row until the commit: that makes the numbers gapless and gives
 # them the order of the commits. The row is made anew, with a new epoch, should it be missing.
@@ -27,43 +28,51 @@ COPY traders_positionevent (
     source, stale, replayed, exchange_time_ms, details
 ) FROM STDIN
 """
+#: What COPY's text format gives a meaning of its own.
+ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def append(events: Sequence[NewEvent]) -> int | None:
-    """Number and write the events; return the log's new head, None without events.
+def lines(events: Sequence[NewEvent]) -> list[str]:
+    """Return the events' rows as COPY takes them, without the number and the time of writing.
+
+    They are made while PostgreSQL has other work to do; the driver, which looks for the adapter of
+    every value, takes three times as long.
+    """
+    return [_line(event, event.change) for event in events]
+
+
+def _line(event: NewEvent, change: Change) -> str:
+    """Return one row; of its values only the coin's name and the details come from outside."""
+    price = r"\N" if change.price is None else change.price
+    details = msgspec.json.encode(event.details).decode()
+    return (
+        f"{event.trader_id}\t{event.address}\t{change.kind}\t{_escaped(change.coin)}\t{change.side}"
+        f"\t{change.size_before}\t{change.size_after}\t{price}\t{event.source}\t{event.stale}"
+        f"\t{event.replayed}\t{event.exchange_time_ms}\t{_escaped(details)}\n"
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.translate(ESCAPED)
+
+
+def append(lines: Sequence[str]) -> int | None:
+    """Number and write what `lines` returned; return the log's new head, None without events.
 
     Call it last in the writing transaction: until the commit no other writer can append. After
     the commit the web processes are woken.
     """
-    if not events:
+    if not lines:
         return None
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_NUMBERS, [len(events), len(events)])
+        cursor.execute(NEXT_NUMBERS, [len(lines), len(lines)])
         head, created_at, no_room = cursor.fetchone()
+        first = head - len(lines) + 1
         if no_room:
-            partitions.make_room(partitions.EVENTS, head - len(events) + 1, head)
+            partitions.make_room(partitions.EVENTS, first, head)
+        rows = [f"{number}\t{created_at}\t{line}" for number, line in enumerate(lines, first)]
         # Django gives the driver's errors their own classes everywhere but here.
         with connection.wrap_database_errors, cursor.copy(APPEND) as copy:
-            for number, event in enumerate(events, head - len(events) + 1):
-                change = event.change
-                copy.write_row(
-                    (
-                        number,
-                        created_at,
-                        event.trader_id,
-                        event.address,
-                        change.kind,
-                        change.coin,
-                        change.side,
-                        change.size_before,
-                        change.size_after,
-                        change.price,
-                        event.source,
-                        event.stale,
-                        event.replayed,
-                        event.exchange_time_ms,
-                        msgspec.json.encode(event.details).decode(),
-                    )
-                )
+            copy.write("".join(rows))
     transaction.on_commit(lambda: broadcast.wake(head))
     return int(head)

@@ -228,7 +228,8 @@ def _count_volume(block: Block, sums: DaySums, *, is_counted_alone: bool) -> Dec
         volume = usd(group.notional) or ZERO
         sums.fills += group.fills
         sums.volume_usd += volume
-        sums.taker_volume_usd += usd(group.taker_notional) or ZERO
+        if group.taker_notional:
+            sums.taker_volume_usd += usd(group.taker_notional) or ZERO
         if is_perpetual(block.coin):
             fees += usd(group.notional * group.fee_rate) or ZERO
             sums.unknown_volume_usd += volume if is_counted_alone else ZERO

@@ -23,8 +23,13 @@ class RoundTrip(models.Model):
         LONG = "LONG"
         SHORT = "SHORT"
 
+    # No key in the database: the ledger's row, which its writer holds, has it.
     trader = models.ForeignKey(
-        "traders.Trader", on_delete=models.CASCADE, related_name="round_trips", db_index=False
+        "traders.Trader",
+        on_delete=models.CASCADE,
+        related_name="round_trips",
+        db_constraint=False,
+        db_index=False,
     )
     dex = models.CharField(max_length=16, blank=True, default="")
     coin = models.CharField(max_length=32)
@@ -60,8 +65,13 @@ class TraderDay(models.Model):
     Sums are over all dexes; equity, return index and flow are the main dex's alone.
     """
 
+    # No key in the database: the ledger's row, which its writer holds, has it.
     trader = models.ForeignKey(
-        "traders.Trader", on_delete=models.CASCADE, related_name="days", db_index=False
+        "traders.Trader",
+        on_delete=models.CASCADE,
+        related_name="days",
+        db_constraint=False,
+        db_index=False,
     )
     day = models.DateField()
     volume_usd = amount(default=Decimal(0))

@@ -7,7 +7,7 @@ waiting fills and its round trips, and nobody else may.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -126,28 +126,29 @@ def lock_cursors(coins: Collection[str]) -> dict[str, tuple[Window, int | None]]
     }
 
 
-def lock_ledgers(traders: dict[int, str]) -> dict[int, Account]:
-    """Lock the traders' ledger rows; `traders` has each one's address."""
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_LEDGERS, [array(sorted(traders))])
-        return {
+def lock(
+    traders: Mapping[int, str], wanted: Iterable[tuple[int, str]]
+) -> tuple[dict[int, Account], dict[tuple[int, str], Holding]]:
+    """Lock the traders' ledger rows; return them, and what is held of each (trader, coin) `wanted`.
+
+    `traders` has each one's address. Both are asked for before either is read: PostgreSQL reads
+    the positions when it has the locks.
+    """
+    found = {pair: Holding() for pair in wanted}
+    with connection.cursor() as ledgers, connection.cursor() as held:
+        ledgers.execute(LOCK_LEDGERS, [array(sorted(traders))])
+        held.execute(HOLDINGS, [array(column) for column in zip(*found, strict=True)] or [[], []])
+        accounts = {
             trader_id: Account(
                 trader_id, traders[trader_id], _read(floors), _read(bases), _read(doubts)
             )
-            for trader_id, floors, bases, doubts in cursor.fetchall()
+            for trader_id, floors, bases, doubts in ledgers.fetchall()
         }
-
-
-def holdings(wanted: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Holding]:
-    """Return what these traders hold of these coins; the ledgers are locked by the caller."""
-    found = {pair: Holding() for pair in wanted}
-    traders, coins = zip(*found, strict=True) if found else ((), ())
-    with connection.cursor() as cursor:
-        cursor.execute(HOLDINGS, [array(traders), array(coins)])
-        for trader_id, coin, *episode, funding in cursor.fetchall():
-            held = found[trader_id, coin]
-            held.episode, held.funding, held.is_stored = _episode(coin, *episode), funding, True
-    return found
+        for trader_id, coin, *episode, funding in held.fetchall():
+            holding = found[trader_id, coin]
+            holding.episode, holding.funding = _episode(coin, *episode), funding
+            holding.is_stored = True
+    return accounts, found
 
 
 def _episode(

@@ -133,8 +133,13 @@ class Trader(models.Model):
 class Position(models.Model):
     """What a trader holds of one coin, since it was last flat; a closed position has no row."""
 
+    # No key in the database: the ledger's row, which its writer holds, has it.
     trader = models.ForeignKey(
-        Trader, on_delete=models.CASCADE, related_name="positions", db_index=False
+        Trader,
+        on_delete=models.CASCADE,
+        related_name="positions",
+        db_constraint=False,
+        db_index=False,
     )
     dex = models.CharField(max_length=16, blank=True, default="")
     coin = models.CharField(max_length=32)
@@ -164,8 +169,14 @@ class Position(models.Model):
             models.CheckConstraint(condition=~Q(size=0), name="position_is_not_flat"),
         ]
         indexes = [
-            # statistics.marks: a coin's newest mark price, whoever holds it.
-            models.Index("coin", F("as_of_ms").desc(), name="position_mark"),
+            # statistics.marks: a coin's newest mark price, whoever holds it. What the feed alone
+            # has told has none.
+            models.Index(
+                "coin",
+                F("as_of_ms").desc(),
+                name="position_mark",
+                condition=Q(as_of_ms__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
