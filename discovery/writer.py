@@ -24,7 +24,7 @@ from traders.ledgers import KnownTraders
 
 logger = logging.getLogger(__name__)
 #: A batch stays far below the time that a transaction may take.
-BATCH_TRADES = 3000
+BATCH_TRADES = 6000
 RETRY_SECONDS = (0.1, 1.0)
 #: PostgreSQL is back: who stayed subscribed commits first, so that no replay shows a hole.
 LET_OTHERS_SECONDS = 1.5

@@ -9,17 +9,21 @@ from collections.abc import Collection
 from typing import Any
 
 
-def array(column: Collection[Any]) -> str | list[bytes]:
-    """Return a column as an array: of texts, of numbers or of dates, None among them as null.
+def array(column: Collection[Any]) -> str:
+    """Return a column as an array: of texts, bytes, numbers or dates, None among them as null.
 
-    The statement casts it to its type. A column of bytes stays a list.
+    The statement casts it to its type.
     """
     some = next((value for value in column if value is not None), None)
     if isinstance(some, bytes):
-        return list(column)
+        return f"{{{','.join([_hexadecimal(value) for value in column])}}}"
     if isinstance(some, str):
         return f"{{{','.join(map(_quoted, column))}}}"
     return f"{{{','.join(map(str, column)).replace('None', 'NULL')}}}"
+
+
+def _hexadecimal(value: bytes | None) -> str:
+    return "NULL" if value is None else rf'"\\x{value.hex()}"'
 
 
 def _quoted(value: str | None) -> str:

@@ -53,6 +53,9 @@ def _line(event: NewEvent, change: Change) -> str:
 
 
 def _escaped(text: str) -> str:
+    # What most texts are is faster to see than to translate.
+    if text.isprintable() and "\\" not in text:
+        return text
     return text.translate(ESCAPED)
 
 
@@ -70,7 +73,8 @@ def append(lines: Sequence[str]) -> int | None:
         first = head - len(lines) + 1
         if no_room:
             partitions.make_room(partitions.EVENTS, first, head)
-        rows = [f"{number}\t{created_at}\t{line}" for number, line in enumerate(lines, first)]
+        at = str(created_at)
+        rows = [f"{number}\t{at}\t{line}" for number, line in enumerate(lines, first)]
         # Django gives the driver's errors their own classes everywhere but here.
         with connection.wrap_database_errors, cursor.copy(APPEND) as copy:
             copy.write("".join(rows))
