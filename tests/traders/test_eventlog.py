@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
 
 import pytest
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
 from redis import Redis
 
 from hlcopy.broadcast import EVENTS_CHANNEL
 from tests.traders.book import add_trader
 from tests.traders.states import T, held, record, state
+from traders import eventlog
 from traders.models import EventHead, Ledger, PositionEvent
+from traders.outcome import NewEvent
+from traders.positions import Change
 from traders.writing import writing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,6 +68,38 @@ def test_the_web_is_woken_after_the_commit_and_only_then():
     subscriber.close()
     assert message is not None
     assert message["data"] == b"1"
+
+
+# PostgreSQL has no texts with a zero, and no halves of characters.
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=32)
+SIZES = st.decimals(-(10**18), 10**18, places=18)
+CHANGES = st.builds(
+    Change,
+    kind=st.just("INCREASE"),
+    coin=TEXTS,
+    side=st.just("BUY"),
+    size_before=SIZES,
+    size_after=SIZES,
+    price=st.none() | SIZES | st.just(Decimal("1E+3")),
+)
+DETAILS = st.dictionaries(TEXTS, st.none() | TEXTS, max_size=3)
+
+
+class Rows(TestCase):
+    """A name from outside may hold what COPY takes for its own signs."""
+
+    @given(change=CHANGES, stale=st.booleans(), replayed=st.booleans(), details=DETAILS)
+    def test_an_event_is_read_as_it_was_written(self, change, stale, replayed, details):
+        event = NewEvent(7, f"0x{7:040x}", change, "feed", T, stale, replayed, details)
+
+        head = eventlog.append(eventlog.lines([event]))
+
+        row = PositionEvent.objects.get(pk=head)
+        assert (row.trader_id, row.trader_address) == (7, event.address)
+        assert (row.kind, row.coin, row.side) == (change.kind, change.coin, change.side)
+        assert (row.size_before, row.size_after) == (change.size_before, change.size_after)
+        assert (row.price, row.source, row.exchange_time_ms) == (change.price, "feed", T)
+        assert (row.stale, row.replayed, row.details) == (stale, replayed, details)
 
 
 def test_a_missing_head_begins_a_new_log():
