@@ -27,7 +27,7 @@ AT_MOST_BYTES = 1 << 16
 
 
 @lru_cache(maxsize=1000)
-def numbers(data: bytes) -> tuple[list[int], bytes]:
+def numbers(data: bytes) -> tuple[tuple[int, ...], bytes]:
     """Return the numbers of the events in it, and what may be the beginning of the next one.
 
     What a socket is sent the others are sent too, so it is looked through once.
@@ -36,7 +36,7 @@ def numbers(data: bytes) -> tuple[list[int], bytes]:
     for event in NUMBER.finditer(data):
         found.append(int(event[1]))
         rest = event.end()
-    return found, data[max(rest, len(data) - 30) :]
+    return tuple(found), data[max(rest, len(data) - 30) :]
 
 
 def connect(url: str, message: str) -> socket.socket:
@@ -120,11 +120,11 @@ def main() -> None:
     browsers = Browsers(url, count, message)
     print("ready", flush=True)
     for line in sys.stdin:
-        word, *numbers = line.split()
+        word, *limits = line.split()
         if word == "count":
-            print(browsers.count(int(numbers[0]), float(numbers[1])), flush=True)
+            print(browsers.count(int(limits[0]), float(limits[1])), flush=True)
         else:
-            print(json.dumps(browsers.times(int(numbers[0]), float(numbers[1]))), flush=True)
+            print(json.dumps(browsers.times(int(limits[0]), float(limits[1]))), flush=True)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def commit(count: int, **details: str) -> int:
         7, f"0x{7:040x}", change, "snapshot", time.time_ns() // 1_000_000, details=details
     )
     with transaction.atomic():
-        head = eventlog.append(eventlog.lines([event] * count))
+        head = eventlog.append(eventlog.encoded([event] * count))
     if head is None:
         raise SystemExit("nothing was appended")
     return head

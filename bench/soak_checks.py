@@ -217,10 +217,10 @@ class Checks:
         """See that an outage shows at once, and that it has left the gaps that it must."""
         outage = self._outages.open
         if outage is not None and outage.is_visible and len(self._outages.all) > 1:
-            lasted_ms = now_ms() - outage.from_ms
+            lasted_ms = now_ms() - outage.cut_ms
             is_late = lasted_ms > STALE_WITHIN_MS
             if is_late and coverage.covered_coins() and outage.is_dark and outage.to_ms is None:
-                self.fail("still fresh", "", "", f"{lasted_ms} ms after {outage.from_ms}")
+                self.fail("still fresh", "", "", f"{lasted_ms} ms after {outage.cut_ms}")
         for place, outage in enumerate(self._outages.all[1:]):
             if place in self._judged or now_ms() < (outage.to_ms or now_ms()) + JUDGED_AFTER_MS:
                 continue

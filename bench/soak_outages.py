@@ -21,12 +21,14 @@ SEEN_AFTER_MS = 5_000
 
 @dataclass(slots=True)
 class Outage:
-    """From the last moment at which frames reached somebody up to the first one again.
+    """From the last moment whose frames reached somebody up to the first one again.
 
     `counts`: the coins' trades, surely before it and surely after it.
     """
 
     from_ms: int
+    #: When the last connection was lost: frames that were late then have reached nobody.
+    cut_ms: int
     to_ms: int | None = None
     counts_from: Mapping[str, int] = field(default_factory=dict)
     counts_to: Mapping[str, int] = field(default_factory=dict)
@@ -83,11 +85,10 @@ class Outages:
         outage = self.open
         if outage is not None:
             outage.is_dark = not any(one["subscriptions"] for one in state["connections"])
-        # Who is cut off as a delay ends has not received what was held back until then.
         delay_ms = int(1000 * faults.get("frames_delay_seconds", 0))
         self._delays = [*self._delays[-5:], delay_ms]
         if outage is None and not carrying:
-            self.begin(since_ms=now_ms() - max(self._delays), is_visible=not deaf)
+            self.begin(is_visible=not deaf)
         elif outage is not None and carrying:
             outage.to_ms, outage.counts_to = now_ms(), counts
         elif outage is not None and not outage.inner_from:
@@ -96,16 +97,19 @@ class Outages:
             outage.inner_to = self._samples[-2][1]
 
     def begin(self, *, since_ms: int | None = None, is_visible: bool = True) -> None:
-        """Note that frames reach nobody from now on, or that what came since is lost."""
+        """Note that frames reach nobody from now on, or that what came since is lost.
+
+        Who is cut off has not received what was held back, also where the delay ends just then.
+        """
         if self.open is not None:
             return
         first = len(self._samples) < 2
         last_ms, counts = (now_ms(), {}) if first else self._samples[-2]
-        if since_ms is not None and since_ms < last_ms:
+        cut_ms = min(last_ms, since_ms or last_ms)
+        from_ms = cut_ms - max(self._delays, default=0)
+        if from_ms < last_ms:
             counts = {}
-        self.all.append(
-            Outage(min(last_ms, since_ms or last_ms), counts_from=counts, is_visible=is_visible)
-        )
+        self.all.append(Outage(from_ms, cut_ms, counts_from=counts, is_visible=is_visible))
 
     def around(self, from_ms: int | None, to_ms: int) -> bool:
         """Return whether a gap lies in an outage, give or take two seconds."""

@@ -23,8 +23,9 @@ from traders.ingest import AheadOfOthersError, ingest
 from traders.ledgers import KnownTraders
 
 logger = logging.getLogger(__name__)
-#: A batch stays far below the time that a transaction may take.
-BATCH_TRADES = 6000
+#: A batch holds its locks for a second, below the 3 s that others wait for them, and the 10 s that
+#: a transaction may take (`traders.writing`). After an error the next one is half as large.
+BATCH_TRADES, LEAST_BATCH_TRADES = 6000, 500
 RETRY_SECONDS = (0.1, 1.0)
 #: PostgreSQL is back: who stayed subscribed commits first, so that no replay shows a hole.
 LET_OTHERS_SECONDS = 1.5
@@ -54,7 +55,8 @@ class Writer:
         self._known = KnownTraders()
         # The newest blocks that were committed.
         self._reached: dict[str, int] = {}
-        self._most_trades = BATCH_TRADES
+        #: Of the next batch, a frame at least.
+        self.most_trades = BATCH_TRADES
         self._stirred = asyncio.Event()
         self._closing = False
         self._was_away = False
@@ -110,7 +112,7 @@ class Writer:
 
     async def _commit(self) -> None:
         """Commit the oldest items in one transaction; raises django.db.Error, they stay then."""
-        items = self.queue.first(self._most_trades)
+        items = self.queue.first(self.most_trades)
         arrivals = [item for item in items if isinstance(item, Arrival)]
         reports = [item for item in items if isinstance(item, Reports)]
         lost = self.queue.lost
@@ -131,7 +133,7 @@ class Writer:
             raise
         self._patient_until = None
         self.queue.done(len(items), lost)
-        self._most_trades = min(2 * self._most_trades, BATCH_TRADES)
+        self.most_trades = min(2 * self.most_trades, BATCH_TRADES)
         self._reached |= done.reached
         self.counted += done.trades
         self.new_traders += done.new_traders
@@ -142,8 +144,8 @@ class Writer:
 
     def _narrow(self, items: list[Arrival | Reports]) -> None:
         """Look for the frame that cannot be written; alone, and for the second time, it goes."""
-        if self._most_trades > 1:
-            self._most_trades = max(1, self._most_trades // 4)
+        if self.most_trades > 1:
+            self.most_trades = max(1, self.most_trades // 4)
             return
         for place, item in enumerate(items, 1):
             if isinstance(item, Arrival):
@@ -160,6 +162,9 @@ class Writer:
         if not self.trouble:
             logger.warning("database=away waiting=%d reason=%s", self.queue.trades_waiting, reason)
         self.trouble = reason
+        if not isinstance(failure, DataError | IntegrityError):  # those are `_narrow`'s
+            smaller = max(LEAST_BATCH_TRADES, self.most_trades // 2)
+            self.most_trades = min(self.most_trades, smaller)
         self._was_away |= isinstance(failure, OperationalError | InterfaceError)
         # A server that comes back may be an older one (a restore, a failover): ask it anew.
         self._known.forget()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from django.db import IntegrityError
+
 from exchange.wire import Trade
 from traders import bulk, days, folding, ledgers
 from traders.counting import CoinBatch
@@ -34,7 +36,7 @@ def book(
 
     `ids`: the traders' numbers by address. The outcome's events are in the order of the feed. Call
     it in `writing()`, `bulk.together()` and `episodes.EXACT`, with the coins' cursors locked;
-    raises django.db.Error.
+    raises django.db.Error, IntegrityError where a number is nobody's.
     """
     outcome = Outcome()
     blocks = folding.blocks(counted, ids, outcome)
@@ -44,6 +46,8 @@ def book(
     accounts, holdings = ledgers.lock(
         addresses, ((block.trader_id, block.coin) for block in blocks)
     )
+    if len(accounts) < len(addresses):
+        raise IntegrityError("a trader of the batch is gone: its number was of another database")
     # Of each event, its block's.
     places: list[int] = []
     shares = _shares(blocks)

@@ -32,7 +32,7 @@ COPY traders_positionevent (
 ESCAPED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def lines(events: Sequence[NewEvent]) -> list[str]:
+def encoded(events: Sequence[NewEvent]) -> list[str]:
     """Return the events' rows as COPY takes them, without the number and the time of writing.
 
     They are made while PostgreSQL has other work to do; the driver, which looks for the adapter of
@@ -60,7 +60,7 @@ def _escaped(text: str) -> str:
 
 
 def append(lines: Sequence[str]) -> int | None:
-    """Number and write what `lines` returned; return the log's new head, None without events.
+    """Number and write what `encoded` returned; return the log's new head, None without events.
 
     Call it last in the writing transaction: until the commit no other writer can append. After
     the commit the web processes are woken.

@@ -97,7 +97,7 @@ def ingest(
             ids, done.new_traders = known.learn(_seen(arrivals), utc_now())
             outcome = booking.book(counted, ids, coins)
             _write_cursors(coins)
-            events = eventlog.lines(outcome.events)
+            events = eventlog.encoded(outcome.events)
         booking.append(outcome)
         if reports:
             coverage.report(reports)

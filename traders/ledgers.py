@@ -137,7 +137,9 @@ def lock(
     found = {pair: Holding() for pair in wanted}
     with connection.cursor() as ledgers, connection.cursor() as held:
         ledgers.execute(LOCK_LEDGERS, [array(sorted(traders))])
-        held.execute(HOLDINGS, [array(column) for column in zip(*found, strict=True)] or [[], []])
+        held.execute(
+            HOLDINGS, [array(column) for column in zip(*found, strict=True)] or ["{}", "{}"]
+        )
         accounts = {
             trader_id: Account(
                 trader_id, traders[trader_id], _read(floors), _read(bases), _read(doubts)

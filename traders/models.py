@@ -169,14 +169,9 @@ class Position(models.Model):
             models.CheckConstraint(condition=~Q(size=0), name="position_is_not_flat"),
         ]
         indexes = [
-            # statistics.marks: a coin's newest mark price, whoever holds it. What the feed alone
-            # has told has none.
-            models.Index(
-                "coin",
-                F("as_of_ms").desc(),
-                name="position_mark",
-                condition=Q(as_of_ms__isnull=False),
-            ),
+            # statistics.marks: a coin's newest mark price, whoever holds it. Who holds a coin:
+            # healing.QUEUE after a gap, and /api/v1/traders?coin=.
+            models.Index("coin", F("as_of_ms").desc(), name="position_mark"),
         ]
 
     def __str__(self) -> str:

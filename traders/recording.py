@@ -141,7 +141,7 @@ def record_snapshots(
         if any(dex in ledger.emptied for dex in states):
             recorded.look_again = Healing.DOUBT
         recorded.events = len(events)
-        recorded.head = eventlog.append(eventlog.lines(events))
+        recorded.head = eventlog.append(eventlog.encoded(events))
     return recorded
 
 

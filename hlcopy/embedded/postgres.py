@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ SETTINGS = {
 }
 #: Pages in its own memory: an eighth of the machine's, in megabytes, and no more than helped.
 LEAST_BUFFERS, MOST_BUFFERS = 128, 512
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # Test runs are thrown away, so nothing has to survive a crash of the machine.
 THROW_AWAY = {
     "shared_buffers": f"{LEAST_BUFFERS}MB",
@@ -75,7 +77,7 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
         )
     if not cluster.exists():
         initialise(programs, cluster, state.postgres_password, account)
-    settings = {**SETTINGS, "shared_buffers": _buffers(), "port": str(state.postgres_port)}
+    settings = {**SETTINGS, "shared_buffers": buffers(), "port": str(state.postgres_port)}
     settings |= THROW_AWAY if throw_away else {}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return Program(
@@ -91,10 +93,15 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
     )
 
 
-def _buffers() -> str:
-    """Return the size of its page cache; a large book is written a fifth cheaper for it."""
-    megabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    return f"{min(max(megabytes // 8, LEAST_BUFFERS), MOST_BUFFERS)}MB"
+def buffers(container_limit: Path = CONTAINER_LIMIT) -> str:
+    """Return the size of its page cache; a large book is written a fifth cheaper for it.
+
+    `container_limit`: a file with the bytes that this container may use, or without a number.
+    """
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):
+        memory = min(memory, int(container_limit.read_text()))
+    return f"{min(max(memory // 8 >> 20, LEAST_BUFFERS), MOST_BUFFERS)}MB"
 
 
 def cluster_of(directory: Path) -> Path:

@@ -56,6 +56,24 @@ def test_what_found_no_room_is_a_gap_in_the_book(transactional_db):
     assert Trader.objects.count() == 2
 
 
+def test_after_an_error_of_postgresql_a_batch_is_half_as_large_and_grows_again(transactional_db):
+    sizes = []
+
+    async def run() -> None:
+        writer = Writer(FrameQueue())
+        for _ in range(6):
+            sizes.append(writer.most_trades)
+            writer._failed(OperationalError("canceling statement due to lock timeout"))
+        writer.offer(replay([trade(n, n) for n in range(9)]))
+        writer.finish()
+        await asyncio.wait_for(writer.run(), 20)
+        sizes.append(writer.most_trades)
+        writer.close()
+
+    asyncio.run(run())
+    assert sizes == [6000, 3000, 1500, 750, 500, 500, 1000]
+
+
 def test_who_stayed_subscribed_commits_first_when_postgresql_is_back(transactional_db):
     trades = [trade(n, n) for n in range(60)]
     written([replay(trades[:1])])

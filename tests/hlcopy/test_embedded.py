@@ -110,6 +110,15 @@ def test_a_closed_folder_on_the_way_is_out_of_reach(directory: Path) -> None:
     assert not can_reach(inner, stranger)
 
 
+def test_the_page_cache_follows_the_memory_that_a_container_may_use(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    for content, wanted in (("2147483648\n", "256MB"), ("536870912\n", "128MB"), ("1\n", "128MB")):
+        limit.write_text(content)
+        assert postgres.buffers(limit) == wanted
+    limit.write_text("max\n")
+    assert postgres.buffers(limit) == postgres.buffers(tmp_path / "missing")
+
+
 @pytest.mark.processes
 def test_rows_survive_a_killed_postgresql(directory: Path, state: EmbeddedState) -> None:
     program = postgres.prepare(directory, state)

@@ -92,7 +92,7 @@ class Rows(TestCase):
     def test_an_event_is_read_as_it_was_written(self, change, stale, replayed, details):
         event = NewEvent(7, f"0x{7:040x}", change, "feed", T, stale, replayed, details)
 
-        head = eventlog.append(eventlog.lines([event]))
+        head = eventlog.append(eventlog.encoded([event]))
 
         row = PositionEvent.objects.get(pk=head)
         assert (row.trader_id, row.trader_address) == (7, event.address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from django.db import DataError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from hlcopy.clock import utc_now
 from tests.traders.fills import START_MS, address, block, live, replay, trade
@@ -208,6 +208,21 @@ def test_a_book_that_was_restored_to_an_older_state_has_a_gap(known):
     gap = FeedGap.objects.exclude(reason="first").get()
     assert (gap.from_ms, gap.to_ms, gap.reason) == (START_MS + 5, START_MS + 20, "outage")
     assert FeedCursor.objects.get().gap_until_ms == START_MS + 20
+
+
+@pytest.mark.parametrize("seller", [2, 1], ids=["who trades", "who only washes"])
+def test_a_number_of_another_database_is_refused_and_asked_for_anew(known, seller):
+    tell(known, 1, 2)
+    Trader.objects.all().delete()
+
+    with pytest.raises(IntegrityError):
+        ingest([live([trade(1, 20, buyer=1, seller=seller)])], known)
+    assert FeedCursor.objects.get().newest_ms < START_MS + 20
+    known.forget()
+    done = ingest([live([trade(1, 20, buyer=1, seller=seller)])], known)
+
+    assert done.new_traders == len({1, seller})
+    assert not TraderDay.objects.exclude(trader__in=Trader.objects.all()).exists()
 
 
 def test_a_frame_with_an_unreadable_trade_is_a_gap_and_its_others_count(known):

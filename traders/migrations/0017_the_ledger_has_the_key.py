@@ -3,6 +3,14 @@ from __future__ import annotations
 import django.db.models.deletion
 from django.db import migrations, models
 
+# Writers go from the traders to these tables: who takes them in another order can wait in a circle.
+# Where somebody holds one of them (a dump, say) this fails, instead of holding up everybody.
+LOCK_ALL = """
+SET LOCAL lock_timeout = '3s';
+LOCK TABLE traders_trader, traders_position, traders_traderday, traders_roundtrip
+    IN ACCESS EXCLUSIVE MODE;
+"""
+
 
 def keyless(model: str, related_name: str) -> migrations.AlterField:
     """Let the database no longer look for the trader of every row."""
@@ -27,17 +35,8 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(LOCK_ALL, migrations.RunSQL.noop),
         keyless("position", "positions"),
         keyless("roundtrip", "round_trips"),
         keyless("traderday", "days"),
-        migrations.RemoveIndex(model_name="position", name="position_mark"),
-        migrations.AddIndex(
-            model_name="position",
-            index=models.Index(
-                models.F("coin"),
-                models.OrderBy(models.F("as_of_ms"), descending=True),
-                condition=models.Q(("as_of_ms__isnull", False)),
-                name="position_mark",
-            ),
-        ),
     ]
