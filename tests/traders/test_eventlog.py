@@ -92,9 +92,9 @@ class Rows(TestCase):
     def test_an_event_is_read_as_it_was_written(self, change, stale, replayed, details):
         event = NewEvent(7, f"0x{7:040x}", change, "feed", T, stale, replayed, details)
 
-        head = eventlog.append(eventlog.encoded([event]))
+        eventlog.append(eventlog.encoded([event]))
 
-        row = PositionEvent.objects.get(pk=head)
+        row = PositionEvent.objects.get()
         assert (row.trader_id, row.trader_address) == (7, event.address)
         assert (row.kind, row.coin, row.side) == (change.kind, change.coin, change.side)
         assert (row.size_before, row.size_after) == (change.size_before, change.size_after)
