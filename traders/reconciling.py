@@ -1,8 +1,8 @@
 """A snapshot against what the feed has told of the same positions: `traders.doubts` applied.
 
 1. A coin that nobody follows: the snapshot tells it, at once.
-2. A coin whose base is missing: it is taken once the snapshots leave no doubt, and the fills that
-   waited become history, as far back as they can be solved, and no events.
+2. A coin whose base is missing: it is taken once the snapshots leave no doubt (where it took two,
+   it is stale until another agrees); the fills that waited become history, and no events.
 3. A coin that is known: confirmed; or of another size, which a second snapshot must show as well.
    Then it wins, as a correction.
 
@@ -91,10 +91,9 @@ class Reconciling:
                     self._settle_known(coin)
         self._settled.later_pnl += self._since.realised_after(self._dex, self._time_ms)
         floors, bases = self._ledger.floors, self._ledger.bases
-        floors[self._dex] = max(self._settled.floor_ms, floors.get(self._dex, 0))
-        for coin in [coin for coin in bases if dex_of(coin) == self._dex]:
-            if bases[coin] <= floors[self._dex]:
-                del bases[coin]
+        floor = floors[self._dex] = max(self._settled.floor_ms, floors.get(self._dex, 0))
+        for coin in [c for c, at in bases.items() if dex_of(c) == self._dex and at <= floor]:
+            del bases[coin]
         return self._settled
 
     def _floor(self, coin: str) -> int | None:
@@ -138,6 +137,11 @@ class Reconciling:
             self._wait(coin, news, Healing.BASE)
             return
         self._take_base(coin, fills, sizes[base])
+        if coin in self._followed and len(sizes) > 1:
+            # It took an older one to tell, and the feed may not show what came between (a
+            # deleveraging): another one must bear it out.
+            doubt = Doubt(self._floor(coin), self._time_ms, frozenset([ZERO]))
+            self._wait(coin, doubt, Healing.DOUBT)
 
     def _take_base(self, coin: str, fills: Sequence[WaitedFill], cut: Cut) -> None:
         """Make a position of what the snapshot tells and of the fills before and after it."""
