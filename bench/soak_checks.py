@@ -13,6 +13,7 @@ from random import Random
 
 from django.db import connection, transaction
 
+from bench.soak_looks import looked_ms
 from bench.soak_market import Market, Truth, now_ms
 from bench.soak_outages import REPLAY_TRADES, Missed, Outage, Outages
 from bench.soak_served import Served
@@ -114,8 +115,9 @@ class Checks:
             return "forgotten"
         if size == true:
             return "fresh"
-        if self._missed.excuses(address, coin, floor):
-            self.blind_ms = max(self.blind_ms, standing.as_of_ms - floor)
+        looked = looked_ms(ledger, coin, floor, self._missed.files_ms)
+        if self._missed.excuses(address, coin, looked):
+            self.blind_ms = max(self.blind_ms, standing.as_of_ms - looked)
             return "wrong, not told to the feed, not yet looked at"
         self.fail(
             *("wrong number", address, coin),
@@ -154,16 +156,16 @@ class Checks:
         truth = Truth(self._exchange)
         for ledger in ledgers:
             for row in self._web.positions(ledger.trader.address):
-                coin, as_of = row["coin"], row["as_of"]
                 if not row["known"] or row["stale"]:
                     continue
+                coin, at_ms = row["coin"], to_ms(datetime.fromisoformat(row["as_of"]))
                 floor = floor_ms(ledger.floors, ledger.bases, ledger.doubts, coin) or 0
-                at_ms = to_ms(datetime.fromisoformat(as_of))
                 true = truth.size(ledger.trader.address, coin, at_ms)
                 self.counts["numbers served by the API"] += 1
                 if true is None or Decimal(row["size"]) == true:
                     continue
-                if not self._missed.excuses(ledger.trader.address, coin, floor):
+                looked = looked_ms(ledger, coin, floor, self._missed.files_ms)
+                if not self._missed.excuses(ledger.trader.address, coin, looked):
                     text = f"{row['size']} served, {true} true at {at_ms}"
                     self.fail("wrong number served", ledger.trader.address, coin, text)
 

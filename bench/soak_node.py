@@ -20,9 +20,16 @@ REACHES_BACK_MS = 40_000
 class Node:
     """Writes files and has them imported; some imports are killed and run again."""
 
-    def __init__(self, exchange: Market, directory: Path, count: Callable[[str], None]) -> None:
-        """Write into the directory; `count` is told what happened."""
-        self._exchange, self._directory, self._count = exchange, directory, count
+    def __init__(
+        self,
+        exchange: Market,
+        directory: Path,
+        count: Callable[[str], None],
+        wrote: Callable[[int], None],
+    ) -> None:
+        """Write into the directory; `count` is told what happened, `wrote` when a file was."""
+        self._exchange, self._directory = exchange, directory
+        self._count, self._wrote = count, wrote
         self._files = 0
 
     def run(self, dice: Random, stop: threading.Event) -> None:
@@ -51,6 +58,7 @@ class Node:
                 for row in self._exchange.fills(address, to_ms - REACHES_BACK_MS, to_ms)
             ]
         self._files += 1
+        self._wrote(to_ms)
         path = self._directory / f"fills-{self._files}"
         path.write_text("".join(f"{line}\n" for _, _, line in sorted(lines)))
         return path

@@ -140,6 +140,8 @@ class Missed:
         """Nothing yet."""
         self._moves: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._lost: dict[str, list[int]] = defaultdict(list)
+        #: When a node's files were written.
+        self.files_ms: list[int] = []
         self.moves = 0
 
     def move(self, coin: str, *addresses: str) -> None:
