@@ -36,7 +36,7 @@ def encoded(events: Sequence[NewEvent]) -> list[str]:
     """Return the events' rows as COPY takes them, without the number and the time of writing.
 
     They are made while PostgreSQL has other work to do; the driver, which looks for the adapter of
-    every value, takes three times as long.
+    every value, takes twice as long.
     """
     return [_line(event, event.change) for event in events]
 

@@ -94,7 +94,7 @@ def prepare(directory: Path, state: EmbeddedState, *, throw_away: bool = False) 
 
 
 def buffers(container_limit: Path = CONTAINER_LIMIT) -> str:
-    """Return the size of its page cache; a large book is written a fifth cheaper for it.
+    """Return the size of its page cache; a large book is written up to a fifth cheaper for it.
 
     `container_limit`: a file with the bytes that this container may use, or without a number.
     """
