@@ -125,8 +125,8 @@ class Soak:
         stop = threading.Event()
         beside = [threading.Thread(target=self._look, args=(checks, stop))]
         if not options.only or "imports" in options.only:
-            wrote = self.missed.files_ms.append
-            node = Node(self.exchange, self.world.directory, troubles.count, wrote)
+            told = self.missed.told_by_nodes
+            node = Node(self.exchange, self.world.directory, troubles.count, told)
             beside.append(threading.Thread(target=node.run, args=(Random(options.seed), stop)))
         for thread in beside:
             thread.start()

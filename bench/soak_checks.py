@@ -115,7 +115,7 @@ class Checks:
             return "forgotten"
         if size == true:
             return "fresh"
-        looked = looked_ms(ledger, coin, floor, self._missed.files_ms)
+        looked = looked_ms(ledger, coin, floor, self._missed.told_by_nodes)
         if self._missed.excuses(address, coin, looked):
             self.blind_ms = max(self.blind_ms, standing.as_of_ms - looked)
             return "wrong, not told to the feed, not yet looked at"
@@ -164,7 +164,7 @@ class Checks:
                 self.counts["numbers served by the API"] += 1
                 if true is None or Decimal(row["size"]) == true:
                     continue
-                looked = looked_ms(ledger, coin, floor, self._missed.files_ms)
+                looked = looked_ms(ledger, coin, floor, self._missed.told_by_nodes)
                 if not self._missed.excuses(ledger.trader.address, coin, looked):
                     text = f"{row['size']} served, {true} true at {at_ms}"
                     self.fail("wrong number served", ledger.trader.address, coin, text)

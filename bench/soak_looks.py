@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 
 from django.db.models import Max
 
-from bench.soak_node import REACHES_BACK_MS
 from traders.knowledge import dex_of
 from traders.models import AccountSnapshot, Ledger
 
 
-def looked_ms(ledger: Ledger, coin: str, floor_ms: int, files_ms: Iterable[int]) -> int:
+def looked_ms(
+    ledger: Ledger, coin: str, floor_ms: int, told_by_nodes: Container[tuple[str, str, int]]
+) -> int:
     """Return the exchange time up to which a snapshot, or a node's fill, has told the coin's size.
 
     That is its floor, but where the fills that waited for a base were counted: the floor is that of
-    the newest one, and the snapshot is older. `files_ms`: when a node's files were written, whose
-    fills tell what they claim.
+    the newest one, and the snapshot is older. `told_by_nodes`: (address, coin, time) of what a
+    node's files tell.
     """
-    may_be_nodes = any(at - REACHES_BACK_MS <= floor_ms <= at for at in files_ms)
-    if ledger.bases.get(coin) != floor_ms or may_be_nodes:
+    if ledger.bases.get(coin) != floor_ms:
+        return floor_ms
+    if (ledger.trader.address, coin, floor_ms) in told_by_nodes:
         return floor_ms
     snapshots = AccountSnapshot.objects.filter(
         trader=ledger.pk, dex=dex_of(coin), applied=True, state_time_ms__lte=floor_ms

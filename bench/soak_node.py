@@ -25,11 +25,15 @@ class Node:
         exchange: Market,
         directory: Path,
         count: Callable[[str], None],
-        wrote: Callable[[int], None],
+        told: set[tuple[str, str, int]],
     ) -> None:
-        """Write into the directory; `count` is told what happened, `wrote` when a file was."""
+        """Write into the directory; `count` is told what happened.
+
+        `told` takes (address, coin, exchange time in ms) of each position that the files tell: the
+        one right before each of their fills.
+        """
         self._exchange, self._directory = exchange, directory
-        self._count, self._wrote = count, wrote
+        self._count, self._told = count, told
         self._files = 0
 
     def run(self, dice: Random, stop: threading.Event) -> None:
@@ -53,12 +57,10 @@ class Node:
                 pass
             if stop.is_set():
                 return None
-            lines += [
-                (row["time"], row["oid"], json.dumps([address, row]))
-                for row in self._exchange.fills(address, to_ms - REACHES_BACK_MS, to_ms)
-            ]
+            fills = self._exchange.fills(address, to_ms - REACHES_BACK_MS, to_ms)
+            lines += [(row["time"], row["oid"], json.dumps([address, row])) for row in fills]
+            self._told |= {(address, row["coin"], row["time"] - 1) for row in fills}
         self._files += 1
-        self._wrote(to_ms)
         path = self._directory / f"fills-{self._files}"
         path.write_text("".join(f"{line}\n" for _, _, line in sorted(lines)))
         return path

@@ -140,8 +140,8 @@ class Missed:
         """Nothing yet."""
         self._moves: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._lost: dict[str, list[int]] = defaultdict(list)
-        #: When a node's files were written.
-        self.files_ms: list[int] = []
+        #: What a node's files tell: (address, coin, exchange time).
+        self.told_by_nodes: set[tuple[str, str, int]] = set()
         self.moves = 0
 
     def move(self, coin: str, *addresses: str) -> None:
