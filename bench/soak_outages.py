@@ -79,7 +79,7 @@ class Outages:
         carrying = [
             one["connection"]
             for one in state["connections"]
-            if one["subscriptions"] >= coins + 3
+            if one["subscriptions"] >= coins + 4
             and not (deaf and (not hit or one["connection"] in hit))
         ]
         outage = self.open

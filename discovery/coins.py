@@ -15,6 +15,9 @@ from traders.knowledge import dex_of, is_perpetual
 
 #: Over all connections of an IP (hyperliquid docs, rate limits).
 MAX_SUBSCRIPTIONS = 1000
+#: Their best prices change several times a second, also while nobody trades: they tell the time.
+#: Two: one alone is not believed (`discovery.blocks`) where all coins that are carried are quiet.
+CLOCK_COINS = ("BTC", "ETH")
 #: A coin that `allMids` has not shown for so long is gone.
 GONE_AFTER_SECONDS = 600
 #: A server that shows no mids by then is taken at its word: the configured coins are tried.
@@ -40,8 +43,8 @@ class CoinPlan:
         self._wishes = tuple(dict.fromkeys(wishes))
         self._started = started_seconds
         self.dexes = tuple(sorted({dex_of(wish) for wish in self._wishes} | {""}))
-        # Each socket also carries the mids of every dex, and its clock.
-        self._most = MAX_SUBSCRIPTIONS // sockets - len(self.dexes) - 1
+        # Each socket also carries the mids of every dex, and its clocks.
+        self._most = MAX_SUBSCRIPTIONS // sockets - len(self.dexes) - len(CLOCK_COINS)
         self._delisted: dict[str, bool] = {}
         self._last_shown: dict[str, float] = {}
         self._first_mids: dict[str, float] = {}

@@ -18,7 +18,6 @@ from discovery.nodefiles import Lines, NodeFile, digest_of
 from exchange.errors import WireError
 from exchange.node import decode_line
 from hlcopy.clock import to_ms, utc_now
-from traders import healing
 from traders.cursors import Arrival, Gap
 from traders.ingest import Ingested, ingest
 from traders.knowledge import is_perpetual
@@ -116,8 +115,14 @@ class FileImport:
             blocks += found
         return blocks
 
-    def rest(self) -> list[NodeBlock]:
-        """Return the block that waits for more lines of its time: none will come."""
+    def rest(self, *, is_over: bool) -> list[NodeBlock]:
+        """Return the block that waits for more lines of its time, if none will come.
+
+        `is_over`: nothing is appended to the file any more. Half a line at its end may be of the
+        block: a trade stands there twice, and half of one must not count for the whole.
+        """
+        if self.lines.has_rest() and not is_over:
+            return []
         now_ms = to_ms(utc_now())
         return self._blocks.rest(self.lines.offset, self._number, before_ms=now_ms + AHEAD_MS)
 
@@ -168,7 +173,6 @@ class FileImport:
             )
         self._row, self.source = row, after
         self._sum_up(blocks, done)
-        healing.note_drift(done.drifted)
 
     def finish(self, *, is_over: bool) -> None:
         """Note at the file's end whether the next one goes on from here.

@@ -64,7 +64,7 @@ class NodeImport:
             current = self._open(file)
             self._count(current, f"{place + 1}/{len(files)}")
             if not self._stop.is_set():
-                self._persist(current, current.rest())
+                self._persist(current, current.rest(is_over=is_over))
             self._close(current, is_over=is_over)
 
     def follow(self, paths: Sequence[Path]) -> None:
@@ -98,7 +98,7 @@ class NodeImport:
                 self._line_at = now
             # What was there before it went live is history, to its last block.
             if now - self._line_at > WHOLE_SECONDS or is_over or not self._is_live:
-                self._persist(current, current.rest())
+                self._persist(current, current.rest(is_over=is_over))
             if is_over:
                 break
             if now - looked_at > FOLDER_SECONDS:

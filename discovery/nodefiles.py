@@ -7,6 +7,7 @@ archives pack them as `.lz4` or `.gz`.
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Sequence
 from contextlib import closing
@@ -161,7 +162,7 @@ class Lines:
 
     def has_rest(self) -> bool:
         """Whether a file that is not packed ends in the middle of a line."""
-        return not self._is_packed and self._raw.seek(0, 2) > self.offset
+        return not self._is_packed and os.fstat(self._raw.fileno()).st_size > self.offset
 
     def _read_line(self) -> bytes:
         try:

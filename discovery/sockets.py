@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from discovery.blocks import BlockTimes
+from discovery.coins import CLOCK_COINS
 from exchange.stream import Stream, StreamState
 from exchange.subscriptions import Subscription
 from exchange.wire import AllMids, Bbo, Frame, TradesFrame
@@ -14,8 +15,10 @@ from traders.cursors import Arrival
 from traders.socket_report import SocketReport
 
 logger = logging.getLogger(__name__)
-#: Its best prices change several times a second, also while nobody trades.
-CLOCK = Subscription("bbo", coin="BTC")
+CLOCKS = frozenset(Subscription("bbo", coin=coin) for coin in CLOCK_COINS)
+#: A quote comes before the trades of its block, and some before those of the block before: by 63 ms
+#: at most in 90 s that were recorded.
+QUOTES_AHEAD_MS = 200
 #: Frames from the future that are kept until the present has come near them.
 MOST_AHEAD = 1000
 
@@ -31,7 +34,7 @@ class FrameIntake:
         """Pass trades and mids on to these two."""
         self._on_trades = on_trades
         self._on_mids = on_mids
-        # Of every coin's trades, and of the clock.
+        # Of every coin's trades, and of the clocks.
         self._blocks = BlockTimes()
         # What was passed on of every coin, and what waits because it is ahead.
         self._brought: dict[str, int] = {}
@@ -49,7 +52,7 @@ class FrameIntake:
                 self.trades += len(trades)
                 self._take_trades(frame, is_replay=is_replay)
             case Bbo(coin=coin, time_ms=time_ms):
-                self._blocks.add(f"bbo {coin}", time_ms)
+                self._blocks.add(f"bbo {coin}", time_ms - QUOTES_AHEAD_MS)
             case AllMids():
                 self._on_mids(frame)
         if self._ahead:
@@ -63,10 +66,10 @@ class FrameIntake:
 
     def follow(self, live: set[str], *, connected: bool) -> None:
         """Learn which coins' subscriptions live now; who is not among them is carried no more."""
-        newest_ms = self.newest_block_ms
+        until_ms = self.carried_until_ms
         for coin in self._live & self._replayed - live:
-            if newest_ms is not None:
-                self._lost_at[coin] = newest_ms
+            if until_ms is not None:
+                self._lost_at[coin] = until_ms
         # A replay may come before its acknowledgement.
         self._replayed -= self._live - live if connected else self._replayed.copy()
         self._live = live
@@ -78,13 +81,19 @@ class FrameIntake:
 
     @property
     def lost(self) -> dict[str, int]:
-        """The coins that are carried no more, with the newest block when they were lost."""
+        """The coins that are carried no more, and up to when they were carried."""
         return dict(self._lost_at)
 
     @property
     def newest_block_ms(self) -> int | None:
         """Exchange time of the newest block that can be believed."""
         return self._blocks.newest_ms
+
+    @property
+    def carried_until_ms(self) -> int | None:
+        """Up to when all has come: of the newest block other coins' frames may be on their way."""
+        newest_ms = self._blocks.newest_ms
+        return None if newest_ms is None else newest_ms - 1
 
     def _take_trades(self, frame: TradesFrame, *, is_replay: bool) -> None:
         """Pass a frame on; one that is ahead of everything waits until the others come near it."""
@@ -105,8 +114,7 @@ class FrameIntake:
                 is_replay=is_replay,
                 is_late=not is_replay and frame.trades[0].time_ms < newest_ms,
                 clock_ms=self.newest_block_ms,
-                # Of the newest block this coin's frame may be among what was lost.
-                covered_until_ms=None if lost_ms is None else lost_ms - 1,
+                covered_until_ms=lost_ms,
                 is_whole=not frame.bad,
             )
         )
@@ -134,8 +142,9 @@ class Socket:
         """Subscribe to exactly these coins' trades, and to the mids that show new listings."""
         trades = {Subscription("trades", coin=coin) for coin in coins}
         mids = {Subscription("allMids", dex=dex or None) for dex in dexes}
-        self.intake.keep_only({f"bbo {CLOCK.coin}"} | {wish.coin or "" for wish in trades})
-        await self.stream.want(trades | mids | {CLOCK})
+        clocks = {f"bbo {clock.coin}" for clock in CLOCKS}
+        self.intake.keep_only(clocks | {wish.coin or "" for wish in trades})
+        await self.stream.want(trades | mids | CLOCKS)
 
     def report(self) -> SocketReport:
         """Say how this socket covers the feed now."""
@@ -145,7 +154,7 @@ class Socket:
             connected=state.connected,
             since_at=state.since or self._started_at,
             coins=self.intake.carried,
-            newest_block_ms=self.intake.newest_block_ms,
+            newest_block_ms=self.intake.carried_until_ms,
             trades=self.intake.trades,
             bad_frames=counts.bad_frames,
             reconnects=counts.reconnects,

@@ -53,11 +53,11 @@ class LiveFeed:
         return [_frame("fastAssetCtxs", marks)]
 
     def publish(self, hub: Hub, block: Block) -> None:
-        """Send a block, and the quote that it left behind."""
+        """Send the quote that a block left behind, and then, as the exchange does, its trades."""
+        self.publish_quote(hub, block.coin)
         key = ("trades", block.coin)
         if hub.has_subscribers(key):
             hub.publish(key, block.frame.decode())
-        self.publish_quote(hub, block.coin)
         for user in dict.fromkeys(user for trade in block.trades for user in trade.users):
             if hub.has_subscribers(("userFills", user)):
                 rows = self._info.fills(user, since_ms=block.time_ms)[::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from datetime import timedelta
 from typing import Any
 
 from django.db import connection
@@ -11,7 +12,7 @@ from django.db.models.functions import Now
 
 from traders import bulk, ledgers
 from traders.cursors import Gap
-from traders.models import FeedGap, Healing
+from traders.models import Correction, FeedGap, Healing
 from traders.writing import writing
 
 logger = logging.getLogger(__name__)
@@ -76,6 +77,13 @@ def note_drift(coins: Collection[str]) -> list[str]:
     for gap in gaps:
         logger.warning("coin=%s drifts: its positions are stale until they are seen", gap.coin)
     return [gap.coin for gap in gaps]
+
+
+def note_every_drift() -> list[str]:
+    """Do so for all coins: who wrote the last correction may have died right after it."""
+    since = Now() - timedelta(seconds=DRIFT_SECONDS)
+    recent = Correction.objects.filter(cause=Correction.Cause.DRIFT, corrected_at__gt=since)
+    return note_drift(set(recent.values_list("coin", flat=True)))
 
 
 def queue_holders() -> int:

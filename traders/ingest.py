@@ -48,8 +48,6 @@ class Ingested:
     head: int | None = None
     #: The newest block that the book now has of each coin of the batch.
     reached: dict[str, int] = field(default_factory=dict)
-    #: Coins of which a node has told other positions than the feed, with no gap that explains it.
-    drifted: set[str] = field(default_factory=set)
 
 
 @contextmanager
@@ -102,7 +100,6 @@ def ingest(
         if reports:
             coverage.report(reports)
         done.trades, done.events = len(counted), len(outcome.events)
-        done.drifted = {coin for _, coin, *_, cause in outcome.corrections if cause == "drift"}
         done.gaps = sum(len(coin.gaps) for coin in coins.values())
         done.reached = {name: coin.window.newest_ms or 0 for name, coin in coins.items()}
         done.head = eventlog.append(events)
@@ -155,14 +152,14 @@ def _let_others_fill(coins: Mapping[str, CoinBatch], process: str) -> None:
 def _narrow(coins: Mapping[str, CoinBatch], reached: Mapping[str, int]) -> None:
     """Let outages begin where the sockets that carried the coins were lost, other processes' too.
 
-    What a quiet coin last traded may lie long before. Of the newest block its frame may be lost. Of
-    a book that was restored the sockets say nothing.
+    What a quiet coin last traded may lie long before. Of a book that was restored the sockets say
+    nothing.
     """
 
     def begun(gap: Gap, carried_ms: int) -> Gap:
         if gap.reason != "outage" or gap.to_ms == reached.get(gap.coin):
             return gap
-        return replace(gap, from_ms=max(gap.from_ms or 0, min(carried_ms, gap.to_ms) - 1))
+        return replace(gap, from_ms=max(gap.from_ms or 0, min(carried_ms, gap.to_ms - 1)))
 
     ended = {name for name, coin in coins.items() if any(g.reason == "outage" for g in coin.gaps)}
     for name, carried_ms in coverage.last_carried(ended).items():

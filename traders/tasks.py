@@ -36,6 +36,7 @@ def track_traders() -> dict[str, object]:
 @periodic(seconds=HEAL_SECONDS)
 def heal_traders() -> dict[str, object]:
     """Look at those whose positions are in doubt, with the budget that the passes leave."""
+    healing.note_every_drift()
     queued = healing.queue_holders()
     weight = healing_weight(settings.CONFIGURATION)
     summary = async_to_sync(track)(HEAL_FOR_SECONDS, weight=weight, rotates=False)

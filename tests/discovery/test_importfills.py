@@ -206,6 +206,22 @@ def test_a_file_that_is_cut_off_counts_as_far_as_it_goes(tmp_path, suffix):
     assert held() == market.held()
 
 
+def test_half_a_trade_before_half_a_line_waits_for_its_other_half(tmp_path):
+    market = NodeMarket()
+    content = text(market.blocks(40), by_block=False)
+    lines = content.splitlines(keepends=True)
+    path = write(hourly(tmp_path, 10), b"".join(lines[:-1]) + lines[-1][:50])
+
+    first = imported(path)
+    write(path, content)
+    rest = imported(path)
+
+    assert 0 < first.trades < market.trades
+    assert first.trades + rest.trades == market.trades
+    assert held() == market.held()
+    assert not Correction.objects.exists()
+
+
 def test_a_terminal_sees_how_far_it_is(tmp_path):
     shown: list[str] = []
     write(hourly(tmp_path, 10, ".gz"), text(NodeMarket().blocks(60), by_block=True))

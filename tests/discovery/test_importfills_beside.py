@@ -15,6 +15,7 @@ from discovery.nodefiles import find
 from exchange.node import decode_line
 from tests.discovery.node_market import Event, NodeMarket, hourly, text, write
 from tests.discovery.test_importfills import held, imported
+from traders import healing
 from traders.cursors import Arrival
 from traders.ingest import ingest
 from traders.ledgers import KnownTraders
@@ -93,6 +94,7 @@ def test_a_node_that_tells_other_positions_than_the_feed_wins_and_the_drift_is_a
     assert missed
     assert held() == market.held()
     assert Correction.objects.filter(cause="drift").exists()
+    assert healing.note_every_drift()
     assert FeedGap.objects.filter(reason="drift").exists()
 
 

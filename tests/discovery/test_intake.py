@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from discovery.blocks import AHEAD_MS
-from discovery.sockets import FrameIntake
+from discovery.sockets import QUOTES_AHEAD_MS, FrameIntake
 from exchange.wire import AllMids, Bbo, TradesFrame
 from tests.discovery.trades import FIRST_MS, trade
 from traders.cursors import Arrival
@@ -23,8 +23,8 @@ class Source(FrameIntake):
         frame = TradesFrame(coin, (trade(at, coin=coin, time_ms=FIRST_MS + at),), 0)
         self.take(frame, is_replay=is_replay)
 
-    def tick(self, at: int) -> None:
-        self.take(Bbo("BTC", FIRST_MS + at, Decimal(1), Decimal(2)))
+    def tick(self, at: int, coin: str = "BTC") -> None:
+        self.take(Bbo(coin, FIRST_MS + at, Decimal(1), Decimal(2)))
 
     @property
     def told(self) -> list[tuple[str, int]]:
@@ -77,13 +77,13 @@ def test_a_coin_that_is_lost_tells_with_its_next_replay_up_to_when_it_was_carrie
     source.bring("ETH", 50)
     source.follow({"ETH"}, connected=True)
     assert source.carried == ["ETH"]
-    assert source.lost == {"BTC": FIRST_MS + 50}
+    # Its own frame of the newest block may be on its way.
+    assert source.lost == {"BTC": FIRST_MS + 49}
     source.bring("ETH", 90)
     source.follow({"BTC", "ETH"}, connected=True)
     source.bring("BTC", 95, is_replay=True)
     source.bring("ETH", 95, is_replay=True)
 
-    # Its own frame of the newest block may have been on its way.
     assert [one.covered_until_ms for one in source.arrivals[-2:]] == [FIRST_MS + 49, None]
     assert source.carried == ["BTC", "ETH"]
     assert source.lost == {}
@@ -105,7 +105,24 @@ def test_a_frame_knows_the_newest_block_of_its_time():
     source.tick(40_000)
     source.bring("ETH", 5)
 
-    assert source.arrivals[0].clock_ms == FIRST_MS + 40_000
+    assert source.arrivals[0].clock_ms == FIRST_MS + 40_000 - QUOTES_AHEAD_MS
+
+
+def test_a_quote_claims_no_trade_that_may_be_on_its_way():
+    source = carrying("BTC", "ETH")
+    source.tick(1_000)
+    assert source.carried_until_ms == FIRST_MS + 1_000 - QUOTES_AHEAD_MS - 1
+    source.bring("ETH", 1_000)
+    assert source.carried_until_ms == FIRST_MS + 1_000 - 1
+
+
+def test_two_clocks_are_believed_where_nobody_trades():
+    source = carrying("xyz:KR200")
+    source.tick(2 * AHEAD_MS)
+    assert source.newest_block_ms == FIRST_MS
+    source.tick(2 * AHEAD_MS + 70, coin="ETH")
+
+    assert source.newest_block_ms == FIRST_MS + 2 * AHEAD_MS + 70 - QUOTES_AHEAD_MS
 
 
 def test_a_frame_of_the_future_waits_until_another_coin_comes_near_it():
@@ -119,7 +136,7 @@ def test_a_frame_of_the_future_waits_until_another_coin_comes_near_it():
 
     source.bring("SOL", 100)
     assert source.told == [("ETH", 20), ("SOL", 100), ("BTC", future)]
-    source.tick(200)
+    source.tick(200 + QUOTES_AHEAD_MS)
     assert source.told[3:] == [("BTC", future + 1)]
 
 

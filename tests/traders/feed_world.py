@@ -109,7 +109,7 @@ class Source:
 
     def report(self) -> SocketReport:
         now = utc_now()
-        carried, newest_ms = self.intake.carried, self.intake.newest_block_ms
+        carried, newest_ms = self.intake.carried, self.intake.carried_until_ms
         lost = self.intake.lost
         return SocketReport(self.name, True, now, carried, newest_ms, 0, 0, 0, "", lost)
 

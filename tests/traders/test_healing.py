@@ -100,6 +100,15 @@ def test_three_drifting_traders_write_a_gap_once():
     assert healing.note_drift({"BTC"}) == ["BTC"]
 
 
+def test_a_drift_whose_gap_nobody_came_to_write_is_found():
+    add_cursor("BTC", gap_until_ms=7, newest_ms=900_000)
+    assert healing.note_every_drift() == []
+    corrected(3)
+
+    assert healing.note_every_drift() == ["BTC"]
+    assert healing.note_every_drift() == []
+
+
 @pytest.mark.parametrize(
     "values", [{"cause": "gap"}, {"corrected_at": timezone.now() - timedelta(seconds=301)}]
 )

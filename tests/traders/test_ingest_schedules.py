@@ -210,8 +210,7 @@ class Schedule:
             for coin in coins:
                 until[coin] = max(until[coin], at_ms or 0)
             for coin, lost_ms in lost.items():
-                # Of the newest block its own frame may have been on its way.
-                until[coin] = max(until[coin], lost_ms - 1)
+                until[coin] = max(until[coin], lost_ms)
         late = self._late()
         for coin, newest_ms, trades, gap_until_ms in FeedCursor.objects.values_list(
             *("coin", "newest_ms", "trades", "gap_until_ms")

@@ -147,7 +147,7 @@ def test_a_gap_of_a_quiet_coin_begins_where_the_last_socket_was_lost(flat_before
     follow("BTC", until_ms=START_MS + 70_000, name="dead:1/0")
     ingest([replay(block(80_000, 40, buyer=1, seller=9))], flat_before_a_gap)
     gap = FeedGap.objects.get(reason="outage")
-    assert (gap.from_ms, gap.to_ms) == (START_MS + 69_999, START_MS + 80_000)
+    assert (gap.from_ms, gap.to_ms) == (START_MS + 70_000, START_MS + 80_000)
 
 
 @pytest.mark.parametrize("is_connected", [False, True], ids=["all is lost", "one coin is"])
@@ -158,7 +158,7 @@ def test_a_process_that_is_killed_after_the_loss_has_told_of_it(flat_before_a_ga
     follow(*others, until_ms=START_MS + 75_000, name="dead:1/0", lost=told, connected=is_connected)
     ingest([replay(block(80_000, 40, buyer=1, seller=9))], flat_before_a_gap)
     gap = FeedGap.objects.get(reason="outage")
-    assert (gap.from_ms, gap.to_ms) == (START_MS + 70_999, START_MS + 80_000)
+    assert (gap.from_ms, gap.to_ms) == (START_MS + 71_000, START_MS + 80_000)
 
 
 @pytest.mark.parametrize(
