@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 from django.db.models.functions import Now
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -17,9 +18,14 @@ from django.utils.safestring import SafeString
 from hlcopy.admin import ReadOnlyAdmin
 from traders import feed_admin, records_admin
 from traders.claims import locked
-from traders.held import account_of
+from traders.held import account_of, at_one_moment
 from traders.models import Coin, Position, Trader, WaitingFill
-from traders.records_admin import standing_text, with_address_prefix
+from traders.records_admin import (
+    standing,
+    standing_text,
+    tell_standings,
+    with_address_prefix,
+)
 
 __all__ = ["feed_admin", "records_admin"]  # Django finds them through here
 
@@ -56,17 +62,32 @@ class TrackedFilter(admin.SimpleListFilter):
         return queryset
 
 
+class HeldFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # not generic at run time
+    """A trader's positions and how fresh they are, all of one moment."""
+
+    def get_queryset(self) -> QuerySet[Position]:
+        """Read them once."""
+        is_first = not hasattr(self, "_queryset")
+        with at_one_moment():
+            rows = super().get_queryset()
+            if is_first:
+                tell_standings(rows)
+        return rows
+
+
 class PositionInline(admin.TabularInline):  # type: ignore[type-arg]  # not generic at run time
     """What the trader holds."""
 
     model = Position
+    formset = HeldFormSet
     extra = 0
     can_delete = False
     fields = (
-        *("coin", "size", "entry_price", "notional", "unrealised_pnl"),
+        *("coin", "size", "entry_price", "standing", "notional", "unrealised_pnl"),
         *("leverage", "leverage_type", "margin_used", "liquidation_price", "as_of_ms"),
     )
     readonly_fields = fields
+    standing = staticmethod(standing)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody."""

@@ -171,12 +171,13 @@ def _lease_next(**parameters: Any) -> list[_Waiting]:
 
 def _quarantine(trader_ids: Collection[int]) -> None:
     """Take traders out of the rotation: their worker died each time, and they were alone."""
-    Trader.objects.filter(pk__in=trader_ids).update(
-        quarantined_at=Now(),
-        lease_token=None,
-        lease_until=None,
-        last_error=f"the worker died in {QUARANTINE_AFTER} claims in a row",
-    )
+    with transaction.atomic():
+        locked(Trader.objects.filter(pk__in=trader_ids)).update(
+            quarantined_at=Now(),
+            lease_token=None,
+            lease_until=None,
+            last_error=f"the worker died in {QUARANTINE_AFTER} claims in a row",
+        )
 
 
 def finish(claim: Claim) -> bool:

@@ -189,7 +189,8 @@ def fold(
                 outcome.leave_out(block.trader_id, step.realised or ZERO)
             if not block.nets_to_nothing:
                 sums.events += 1
-                details = _details(group, step, before)
+                is_closing = change.kind in {"CLOSE", "DECREASE"}
+                details = _details(group, step, before, is_closing=is_closing)
                 outcome.events.append(
                     NewEvent(
                         *(account.trader_id, account.address, change, "feed", block.time_ms),
@@ -273,13 +274,15 @@ def take_step(step: episodes.Step, trader_id: int, sums: DaySums, outcome: Outco
         outcome.round_trips.append((trader_id, step.round_trip))
 
 
-def _details(group: Group, step: episodes.Step, before: Episode | None) -> dict[str, str | None]:
+def _details(
+    group: Group, step: episodes.Step, before: Episode | None, *, is_closing: bool
+) -> dict[str, str | None]:
     """Return what an event tells beside its change; `realised_pnl` is before fees."""
     details: dict[str, str | None] = {"role": group.role, "fees": plain(step.fee)}
     if before is not None:
         known = before.entry_price
         details["entry_price"] = None if known is None else plain(known)
-    if step.realised is not None and abs(step.realised) > 0:
+    if step.realised is not None and is_closing:
         details["realised_pnl"] = plain(step.realised)
     if step.round_trip is not None:
         funding = step.round_trip.funding

@@ -18,7 +18,8 @@ from traders.models import AccountSnapshot, Position, PositionEvent, Trader
 
 # Below this many rows they are counted, above it PostgreSQL's own estimate is near enough.
 COUNT_EXACTLY = 10_000
-# One index probe for each trader and dex; the sum is null where a part of it is unknown.
+# One index probe for each trader and dex; the sum is null where a part of it is unknown. A reply
+# that shows no money and waits for a second look tells nothing yet.
 SUMMARIES = """
 SELECT trader.id, trader.address, trader.first_seen_at, trader.last_tracked_at,
        (SELECT CASE WHEN bool_and(newest.account_value IS NOT NULL)
@@ -27,6 +28,7 @@ SELECT trader.id, trader.address, trader.first_seen_at, trader.last_tracked_at,
           LEFT JOIN LATERAL (
                SELECT account_value FROM traders_accountsnapshot
                 WHERE trader_id = trader.id AND dex = dex.name
+                  AND (applied OR account_value IS NOT NULL)
                 ORDER BY state_time_ms DESC LIMIT 1) newest ON true),
        CASE WHEN ledger.floors <> '{}'
             THEN (SELECT count(*) FROM traders_position WHERE trader_id = trader.id) END

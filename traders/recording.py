@@ -122,6 +122,8 @@ def record_snapshots(
             )
             if followed is None or not since.is_whole:
                 verdict = Verdict.UNJUDGED
+                if dex not in ledger.floors:
+                    recorded.look_again = Healing.BASE
             elif since.had_gap(dex, after_ms=state.time_ms - BEFORE_MS):
                 verdict, recorded.look_again = Verdict.UNJUDGED, Healing.GAP
             recorded.verdicts[dex] = verdict

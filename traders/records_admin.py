@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -47,6 +48,21 @@ def standing_text(*, known: bool, stale: bool, as_of: datetime | None) -> str:
     return f"{'stale since' if stale else 'live as of'} {as_of:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def tell_standings(positions: Collection[Position]) -> None:
+    """Keep with each of these rows, for `standing`, what is known of it."""
+    told = standings(positions)
+    for row in positions:
+        row.told = told[row.trader_id, row.coin]  # type: ignore[attr-defined]  # for the page alone
+
+
+@admin.display(description="is")
+def standing(position: Any) -> str:
+    """Say whether a position is live, stale or unknown, and as of when."""
+    told = position.told
+    as_of = None if told.as_of_ms is None else from_ms(told.as_of_ms)
+    return standing_text(known=told.known, stale=told.stale, as_of=as_of)
+
+
 class OfTraders(ReadOnlyAdmin):
     """Records that belong to a trader; search by address or its beginning."""
 
@@ -87,7 +103,7 @@ class PositionAdmin(OfTraders):
     """Every open position; notional and PnL are those of its snapshot."""
 
     list_display = (
-        *("trader", "coin", "size", "entry_price", "standing", "notional", "unrealised_pnl"),
+        *("trader", "coin", "size", "entry_price", standing, "notional", "unrealised_pnl"),
         *("leverage", "as_of_ms"),
     )
     list_select_related = ("trader",)
@@ -97,18 +113,8 @@ class PositionAdmin(OfTraders):
         """Read the page's positions and how fresh they are, all of one moment."""
         with at_one_moment():
             changelist = super().get_changelist_instance(request)
-            rows = list(changelist.result_list)
-            told = standings(rows)
-        for row in rows:
-            row.told = told[row.trader_id, row.coin]
+            tell_standings(changelist.result_list)
         return changelist
-
-    @admin.display(description="is")
-    def standing(self, position: Any) -> str:
-        """Say whether it is live, stale or unknown, and as of when."""
-        told = position.told
-        as_of = None if told.as_of_ms is None else from_ms(told.as_of_ms)
-        return standing_text(known=told.known, stale=told.stale, as_of=as_of)
 
 
 @admin.register(AccountSnapshot)

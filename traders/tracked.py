@@ -7,7 +7,7 @@ from datetime import datetime
 
 from exchange.replies import AccountState
 from traders import claims, healing, recording
-from traders.claims import Claim
+from traders.claims import FIRST_RETRY_SECONDS, Claim
 from traders.recording import Recorded
 from traders.writing import writing
 
@@ -33,12 +33,9 @@ def record(
             fetched_at=fetched_at,
             followed=followed,
         )
-        if healing_for:
-            # The feed was behind: nothing was judged, so nothing is healed.
-            claims.look_again(claim.trader_id, healing_for, seconds=claims.FIRST_RETRY_SECONDS)
-        elif recorded.look_again:
-            claims.look_again(
-                claim.trader_id, recorded.look_again, seconds=recorded.look_after_seconds
-            )
+        if again := healing_for or recorded.look_again:
+            # Where the feed was behind nothing was judged, so nothing is healed.
+            waits = recorded.look_after_seconds if followed is not None else FIRST_RETRY_SECONDS
+            claims.look_again(claim.trader_id, again, seconds=waits)
     healing.note_drift({one.coin for one in recorded.corrections})
     return recorded

@@ -59,6 +59,8 @@ def test_a_traders_page_says_it_of_each_position_and_counts_the_waiting_fills(tr
     assert "BTC: live as of 2025-10-09 08:53:25 UTC<br>" in page
     assert "ETH: stale since 2025-10-09 08:53:21 UTC<br>" in page
     assert "SOL: unknown<br>" in page
+    assert "<p>live as of 2025-10-09 08:53:25 UTC</p>" in page
+    assert "<p>stale since 2025-10-09 08:53:21 UTC</p>" in page
     assert "SOL 2" in page
 
 

@@ -276,6 +276,10 @@ def test_without_a_verdict_nothing_is_applied(feed):
 
     assert recorded.verdicts[""] is Verdict.UNJUDGED
     assert (feed.floor(), feed.row(), feed.waiting()) == (None, None, 1)
+    # A whole rotation would be long for somebody of whom nothing is known.
+    assert recorded.look_again is Healing.BASE
+    feed.look(20_000, held("BTC", "3"))
+    assert feed.look(30_000, held("BTC", "3"), followed=None).look_again is None
 
 
 def test_a_fill_let_go_shortly_before_is_waited_for(feed):

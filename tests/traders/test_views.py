@@ -15,6 +15,7 @@ from tests.traders.book import (
     add_waiting_fill,
     address,
 )
+from traders.models import AccountSnapshot
 
 pytestmark = pytest.mark.django_db
 STATE_AT = "2025-10-09T08:53:20Z"
@@ -47,6 +48,18 @@ def test_the_account_value_is_the_newest_of_every_dex_or_unknown(client):
     rows = client.get("/traders").json()["results"]
 
     assert [row["account_value"] for row in rows] == ["11.5", None]
+
+
+def test_a_reply_without_money_that_waits_for_a_second_look_hides_no_account_value(client):
+    trader = add_trader()
+    add_snapshot(trader, "5")
+    add_snapshot(trader, None, at_ms=STATE_MS + 1)
+    bare = AccountSnapshot.objects.filter(account_value=None)
+    bare.update(applied=False)
+    assert client.get("/traders").json()["results"][0]["account_value"] == "5"
+
+    bare.update(applied=True)
+    assert client.get("/traders").json()["results"][0]["account_value"] is None
 
 
 def test_pages_of_traders_follow_one_another(client):
