@@ -181,7 +181,7 @@ class Soak:
 
     def _calm_down(self, checks: Checks) -> None:
         """Let the market rest, and everything heal."""
-        from bench.soak_checks import unhealed  # noqa: PLC0415
+        from bench.soak_looks import unhealed  # noqa: PLC0415
         from traders import coverage  # noqa: PLC0415
         from traders.models import Trader  # noqa: PLC0415
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from bench.soak_market import Market, now_ms
+from bench.soak_outages import ToldByNodes
 from hlcopy.supervisor.children import popen_options
 
 REACHES_BACK_MS = 40_000
@@ -25,13 +26,9 @@ class Node:
         exchange: Market,
         directory: Path,
         count: Callable[[str], None],
-        told: set[tuple[str, str, int]],
+        told: ToldByNodes,
     ) -> None:
-        """Write into the directory; `count` is told what happened.
-
-        `told` takes (address, coin, exchange time in ms) of each position that the files tell: the
-        one right before each of their fills.
-        """
+        """Write into the directory; `count` is told what happened, `told` what is in the files."""
         self._exchange, self._directory = exchange, directory
         self._count, self._told = count, told
         self._files = 0
@@ -59,7 +56,8 @@ class Node:
                 return None
             fills = self._exchange.fills(address, to_ms - REACHES_BACK_MS, to_ms)
             lines += [(row["time"], row["oid"], json.dumps([address, row])) for row in fills]
-            self._told |= {(address, row["coin"], row["time"] - 1) for row in fills}
+            for row in fills:
+                self._told.add(address, row)
         self._files += 1
         path = self._directory / f"fills-{self._files}"
         path.write_text("".join(f"{line}\n" for _, _, line in sorted(lines)))

@@ -140,8 +140,7 @@ class Missed:
         """Nothing yet."""
         self._moves: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._lost: dict[str, list[int]] = defaultdict(list)
-        #: What a node's files tell: (address, coin, exchange time).
-        self.told_by_nodes: set[tuple[str, str, int]] = set()
+        self.told_by_nodes = ToldByNodes()
         self.moves = 0
 
     def move(self, coin: str, *addresses: str) -> None:
@@ -168,3 +167,28 @@ class Missed:
         """Return whether several traders can have been wrong in a coin since then."""
         moved = [at for (_, of), times in self._moves.items() if of == coin for at in times]
         return any(at >= since_ms for at in (*moved, *self._lost.get(coin, ())))
+
+
+class ToldByNodes:
+    """What a node's files tell: positions, each right before a fill, and trades."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._positions: set[tuple[str, str, int]] = set()
+        self._trades: dict[str, dict[int, int]] = defaultdict(dict)
+
+    def add(self, address: str, fill: Mapping[str, Any]) -> None:
+        """Note a fill of the account."""
+        coin, time_ms = fill["coin"], fill["time"]
+        self._positions.add((address, coin, time_ms - 1))
+        self._trades[coin][fill["tid"]] = time_ms
+
+    def __contains__(self, position: object) -> bool:
+        """Return whether (address, coin, exchange time in ms) was told."""
+        return position in self._positions
+
+    def trades(self, coin: str, from_ms: int, to_ms: int) -> int:
+        """Return how many of the coin's trades of that time they tell."""
+        # A copy: the files are written in another thread.
+        times = list(self._trades[coin].values())
+        return sum(from_ms <= at <= to_ms for at in times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.soak_looks import looked_ms
-from bench.soak_outages import SEEN_AFTER_MS, Missed, Outages
+from bench.soak_outages import SEEN_AFTER_MS, Missed, Outages, ToldByNodes
 from tests.traders.book import STATE_MS, add_snapshot, add_trader
 from traders.models import Ledger
 
@@ -39,6 +39,19 @@ def test_a_base_that_a_nodes_fill_tells_was_looked_at_right_before_that_fill(led
     told = {(ledger.trader.address, "BTC", FILL_MS)}
 
     assert looked_ms(ledger, "BTC", FILL_MS, told) == FILL_MS
+
+
+def test_what_a_nodes_files_tell_is_each_trade_once_and_what_was_before_it():
+    nodes = ToldByNodes()
+    for who in ("0xa", "0xb"):
+        nodes.add(who, {"coin": "BTC", "time": FILL_MS, "tid": 7})
+    nodes.add("0xa", {"coin": "BTC", "time": FILL_MS + 1, "tid": 8})
+
+    assert ("0xb", "BTC", FILL_MS - 1) in nodes
+    assert ("0xb", "BTC", FILL_MS) not in nodes
+    assert nodes.trades("BTC", FILL_MS, FILL_MS) == 1
+    assert nodes.trades("BTC", FILL_MS, FILL_MS + 1) == 2
+    assert nodes.trades("ETH", FILL_MS, FILL_MS + 1) == 0
 
 
 def test_a_silent_move_excuses_only_what_nobody_has_looked_at_since(monkeypatch):
