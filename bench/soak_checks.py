@@ -234,15 +234,21 @@ class Checks:
             reason="outage", from_ms__lt=end_ms + 2_000, to_ms__gt=outage.from_ms - 2_000
         )
         noted = set(near.values_list("coin", flat=True))
-        # One that lies in the next outage, a moment later, is that one's.
-        own = {gap.coin for gap in near if not self._outages.later_has(outage, gap.from_ms or 0)}
+        # One that lies in the next outage, a moment later, is that one's. A node's files bring what
+        # no socket has; one that ends 2 ms before a block of theirs lies between two of them.
+        nodes = self._missed.told_by_nodes
+        own = {
+            gap.coin
+            for gap in near
+            if not self._outages.later_has(outage, gap.from_ms or 0)
+            and not nodes.trades(gap.coin, gap.to_ms + 2, gap.to_ms + 2)
+        }
         known = FeedCursor.objects.exclude(
             coin__in=FeedGap.objects.filter(reason="first", to_ms__gt=outage.from_ms).values("coin")
         )
         for coin in known.values_list("coin", flat=True):
-            least, most = outage.missed_at_least(coin), outage.missed_at_most(coin)
-            # A node's file may have brought what no socket has.
-            least -= self._missed.told_by_nodes.trades(coin, outage.from_ms, end_ms)
+            told = nodes.trades(coin, outage.from_ms, end_ms)
+            least, most = outage.missed_at_least(coin) - told, outage.missed_at_most(coin)
             span = f"{outage.from_ms} to {end_ms}: {least} to {most} trades"
             if least > REPLAY_TRADES and coin not in noted and is_perpetual(coin):
                 self.fail("no gap", str(outage.from_ms), coin, span)
