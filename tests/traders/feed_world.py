@@ -27,6 +27,10 @@ TRADERS = range(1, 6)
 MOST_TRADES = 240
 
 
+class FaultError(Exception):
+    """What makes a transaction fail before its commit."""
+
+
 class Exchange:
     """What truly happens."""
 

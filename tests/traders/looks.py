@@ -37,11 +37,12 @@ class Feed:
     def __init__(self, *coins: str, user: int = 1) -> None:
         self.known = KnownTraders()
         self._tid = 1000
-        first = [
-            replay([trade(n, 1, coin=coin, buyer=OTHER, seller=OTHER)])
+        # What the exchange has traded of each coin.
+        self.published = {
+            coin: [trade(n, 1, coin=coin, buyer=OTHER, seller=OTHER)]
             for n, coin in enumerate(coins or FOLLOWED)
-        ]
-        ingest(first, self.known)
+        }
+        ingest([replay(trades) for trades in self.published.values()], self.known)
         self.known.learn({(address(user), ""), (address(user), "xyz")}, utc_now())
         self.user = user
         self.trader = Trader.objects.get(address=address(user))
@@ -61,6 +62,7 @@ class Feed:
             size=abs(size),
             price=price,
         )
+        self.published[coin].append(one)
         return live([one], **more)
 
     def fill(self, at_ms: int, size: str | Decimal, **more: Any) -> Ingested:
@@ -109,7 +111,8 @@ class Feed:
         return standing_of(floor, feed, is_doubted=coin in ledger.doubts)
 
     def is_fresh(self, coin: str = "BTC") -> bool:
-        return self.standing(coin).known and not self.standing(coin).stale
+        standing = self.standing(coin)
+        return standing.known and not standing.stale
 
     def floor(self, dex: str = "") -> int | None:
         """Return the dex's floor, after the start."""

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from operator import attrgetter
+from typing import ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from exchange.wire import Trade
 from tests.traders.fills import START_MS, block, live, replay
+from tests.traders.schedules import schedules
 from traders.cursors import WINDOW_TRADES, Arrival, Gap, Window
 
 #: A replay is of 30 trades; here often of fewer, so that blocks are cut.
 NEWEST = st.sampled_from([1, 3, 30])
+SIZE = st.sampled_from([1, 1, 2, 5, 40, 150])
+TAKES = st.lists(st.integers(0, 2), max_size=4)
+#: The number of a source that may be lost.
+MORTAL = st.runner().flatmap(attrgetter("mortal"))
 
 
 def empty() -> Window:
@@ -31,130 +46,172 @@ def stored(window: Window) -> Window:
     return Window(window.floor_ms, window.newest_ms, packed)
 
 
-class World:
-    """One coin, some sources, each with its queue, and the one window that counts."""
+@dataclass
+class Source:
+    """One socket: what it has brought and nobody has counted yet, and blocks that come late."""
 
-    def __init__(self, sources: int) -> None:
+    queue: deque[Arrival] = field(default_factory=deque)
+    is_connected: bool = False
+    covered_until_ms: int | None = None
+    newest_ms: int = 0
+    late: list[Arrival] = field(default_factory=list)
+
+    def bring(self, frame: Arrival) -> None:
+        """Bring a frame; a block is late when a newer one has come before it."""
+        is_late = not frame.is_replay and frame.trades[0].time_ms < self.newest_ms
+        self.newest_ms = max(self.newest_ms, frame.trades[-1].time_ms)
+        self.queue.append(replace(frame, is_late=is_late))
+
+    def catch_up(self) -> None:
+        """Bring what is late."""
+        while self.late:
+            self.bring(self.late.pop(0))
+
+    def on_its_way(self) -> set[int]:
+        """Return the ids of late trades, of which nothing tells yet."""
+        late = [*self.late, *(frame for frame in self.queue if frame.is_late)]
+        return {trade.tid for frame in late for trade in frame.trades}
+
+
+class Sources(RuleBasedStateMachine):
+    """One coin, some sources, each with its queue, and the one window that counts.
+
+    Hypothesis leaves rules out at random, so every one lets the world go on: a block is traded,
+    and a frame of each source in `takes` is counted.
+    """
+
+    seen: ClassVar[Counter[str]] = Counter()
+    #: The sources that may be lost, and late.
+    mortal: ClassVar[st.SearchStrategy[int]] = st.integers(0, 2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen["schedules"] += 1
         self.published: list[Trade] = []
         self.window = empty()
-        self.counted: list[Trade] = []
+        self.counted: dict[int, Trade] = {}
         self.gaps: list[Gap] = []
-        self.queues: list[deque[Arrival]] = [deque() for _ in range(sources)]
-        self.connected = [False] * sources
-        self.covered: list[int | None] = [None] * sources
+        self.sources = [Source() for _ in range(3)]
+        # What neither counts nor lies in a gap; what of it died with a process while it was late.
+        self.missing: list[Trade] = []
+        self.untold: set[int] = set()
+        self.late_ms: set[int] = set()
+        self.publish(2, [])
+        for source in self.sources:
+            source.is_connected = True
+            source.bring(replay(self.published))
 
-    def publish(self, size: int) -> None:
+    @rule(size=SIZE, takes=TAKES)
+    def publish(self, size: int, takes: Sequence[int], late_at: int | None = None) -> None:
         trades = block(len(self.published) + 1, size)
         self.published += trades
-        for queue, connected in zip(self.queues, self.connected, strict=True):
-            if connected:
-                queue.append(live(trades))
+        self.missing += trades
+        for number, source in enumerate(self.sources):
+            if source.is_connected and number == late_at:
+                source.late.append(live(trades))
+            elif source.is_connected:
+                source.bring(live(trades))
+        self.take(takes)
 
-    def subscribe(self, source: int, newest: int) -> None:
+    @rule(number=MORTAL, size=SIZE, takes=TAKES)
+    def delay(self, number: int, size: int, takes: Sequence[int]) -> None:
+        """Let one source bring a block after newer ones."""
+        self.late_ms.add(len(self.published) + START_MS + 1)
+        self.publish(size, takes, number)
+
+    @rule(number=MORTAL, size=SIZE, takes=TAKES)
+    def arrive(self, number: int, size: int, takes: Sequence[int]) -> None:
+        self.publish(size, takes)
+        self.sources[number].catch_up()
+
+    @rule(number=MORTAL, newest=NEWEST, size=SIZE, takes=TAKES)
+    def subscribe(self, number: int, newest: int, size: int, takes: Sequence[int]) -> None:
         """Subscribe (again): the replay follows, and nothing of what came between."""
-        self.connected[source] = bool(self.published)
-        if self.published:
-            covered = self.covered[source]
-            self.queues[source].append(replay(self.published, newest, covered_until_ms=covered))
+        source = self.sources[number]
+        source.is_connected = True
+        covered_ms = source.covered_until_ms
+        source.bring(replay(self.published, newest, covered_until_ms=covered_ms))
+        self.publish(size, takes)
 
-    def drop(self, source: int) -> None:
+    @rule(number=MORTAL, size=SIZE, takes=TAKES)
+    def drop(self, number: int, size: int, takes: Sequence[int]) -> None:
         """Lose the connection: what it has received is still to be counted."""
-        if self.connected[source]:
-            self.covered[source] = self.published[-1].time_ms
-        self.connected[source] = False
+        source = self.sources[number]
+        source.catch_up()
+        if source.is_connected:
+            source.covered_until_ms = self.published[-1].time_ms
+        source.is_connected = False
+        self.publish(size, takes)
 
-    def kill(self, source: int) -> None:
+    @rule(number=MORTAL, size=SIZE, takes=TAKES)
+    def kill(self, number: int, size: int, takes: Sequence[int]) -> None:
         """Lose all that the source has received and that is not counted yet."""
-        self.drop(source)
-        self.queues[source].clear()
-        self.covered[source] = None
+        # Nothing tells of a late block: the next replay meets what came before it.
+        self.untold |= self.sources[number].on_its_way()
+        self.sources[number] = Source()
+        self.publish(size, takes)
 
-    def take(self, source: int) -> None:
-        if self.queues[source]:
-            fresh, gap = self.window.take(self.queues[source].popleft())
-            self.counted += fresh
-            self.gaps += [gap] if gap else []
+    def take(self, numbers: Sequence[int]) -> None:
+        """Count a frame of each of these sources, in one transaction."""
+        for queue in (self.sources[number].queue for number in numbers):
+            if queue:
+                fresh, gap = self.window.take(queue.popleft())
+                self.seen[gap.reason if gap else "counted" if fresh else "repeated"] += 1
+                self.gaps += [gap] if gap else []
+                assert self.counted.keys().isdisjoint(trade.tid for trade in fresh)
+                self.counted |= {trade.tid: trade for trade in fresh}
+        self.window = stored(self.window)
 
-    def missing(self) -> list[Trade]:
-        """Return what was published up to the newest counted block and is nowhere."""
-        counted = {trade.tid for trade in self.counted}
-        return [
+    @invariant()
+    def what_does_not_count_lies_in_a_gap(self) -> None:
+        """Up to the newest block that counts, but for what is late."""
+        newest_ms = self.window.newest_ms or 0
+        self.missing = [
             trade
-            for trade in self.published
-            if trade.time_ms <= (self.window.newest_ms or 0)
-            and trade.tid not in counted
-            and not any((gap.from_ms or 0) < trade.time_ms <= gap.to_ms for gap in self.gaps)
+            for trade in self.missing
+            if trade.time_ms > newest_ms
+            or (
+                trade.tid not in self.counted
+                and not any((gap.from_ms or 0) < trade.time_ms <= gap.to_ms for gap in self.gaps)
+            )
         ]
+        late = self.untold.union(*(source.on_its_way() for source in self.sources))
+        assert {trade.tid for trade in self.missing if trade.time_ms <= newest_ms} <= late
 
 
-ACTIONS = st.lists(
-    st.one_of(
-        st.tuples(st.just("publish"), st.sampled_from([1, 1, 2, 5, 40, 300])),
-        st.tuples(st.just("subscribe"), st.integers(0, 2), NEWEST),
-        st.tuples(st.sampled_from(["drop", "kill"]), st.integers(0, 2)),
-        st.tuples(st.just("take"), st.integers(0, 2)),
-        st.tuples(st.just("store")),
-    ),
-    max_size=80,
-)
+class OneNeverLost(Sources):
+    """The first source is never lost, and what it brings counts at once."""
+
+    seen: ClassVar[Counter[str]] = Counter()
+    mortal = st.integers(1, 2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.take([])
+
+    def take(self, numbers: Sequence[int]) -> None:
+        super().take([0, *numbers])
+
+    @invariant()
+    def nothing_is_missed_whatever_the_others_do(self) -> None:
+        assert [gap.reason for gap in self.gaps if gap.to_ms not in self.late_ms] == ["first"]
+        assert list(self.counted.values()) == self.published[2:]
 
 
-@settings(max_examples=400)
-@given(ACTIONS)
-def test_each_trade_counts_once_and_what_does_not_lies_in_a_gap(actions):
-    world = World(3)
-    world.publish(2)
-    for name, *about in actions:
-        if name == "store":
-            world.window = stored(world.window)
-        else:
-            getattr(world, name)(*about)
-        assert world.missing() == []
-    keys = [trade.tid for trade in world.counted]
-    assert len(keys) == len(set(keys))
+def test_each_trade_counts_once_and_what_does_not_lies_in_a_gap():
+    Sources.seen.clear()
+    run_state_machine_as_test(Sources, settings=schedules(2_000, steps=30))
+
+    assert Sources.seen["schedules"] < Sources.seen["counted"]
+    assert Sources.seen["outage"]
+    assert Sources.seen["repeated"]
 
 
-@settings(max_examples=100)
-@given(ACTIONS)
-def test_one_source_that_is_never_lost_leaves_no_gap_whatever_the_others_do(actions):
-    world = World(3)
-    world.publish(2)
-    world.subscribe(0, 30)
-    world.take(0)
-    for name, *about in actions:
-        if name == "store":
-            world.window = stored(world.window)
-        elif about[0] != 0 or name == "publish":
-            getattr(world, name)(*about)
-        world.take(0)
+def test_one_source_that_is_never_lost_leaves_no_gap_whatever_the_others_do():
+    OneNeverLost.seen.clear()
+    run_state_machine_as_test(OneNeverLost, settings=schedules(500, steps=30))
 
-    assert [gap.reason for gap in world.gaps] == ["first"]
-    assert [trade.tid for trade in world.counted] == [trade.tid for trade in world.published[2:]]
-
-
-@settings(max_examples=100)
-@given(
-    st.lists(st.sampled_from([1, 2, 7, 60, 300]), min_size=3, max_size=40),
-    st.integers(0, 60),
-    st.integers(1, 40),
-)
-def test_a_late_block_is_counted_or_a_gap(sizes, place, by):
-    world = World(1)
-    world.publish(1)
-    world.subscribe(0, 30)
-    world.take(0)
-    for size in sizes:
-        world.publish(size)
-    frames = list(world.queues[0])
-    late = frames.pop(place % len(frames))
-    at = min(place % (len(frames) + 1) + by, len(frames))
-    frames.insert(at, live(late.trades, is_late=at > place % (len(frames) + 1)))
-    for frame in frames:
-        world.queues[0] = deque([frame])
-        world.take(0)
-        world.window = stored(world.window)
-
-    assert world.missing() == []
+    assert OneNeverLost.seen["schedules"] < OneNeverLost.seen["counted"]
 
 
 @given(st.lists(st.sampled_from([1, 2, 100, 255, 256, 257, 421]), min_size=1, max_size=9))

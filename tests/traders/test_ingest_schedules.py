@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from decimal import Decimal
 from random import Random
@@ -16,12 +15,14 @@ from tests.traders.feed_world import (
     MOST_TRADES,
     TRADERS,
     Exchange,
+    FaultError,
     Process,
     Reference,
     Source,
     outside,
 )
 from tests.traders.fills import address
+from tests.traders.schedules import SCHEDULES
 from traders.cursors import Arrival, Gap
 from traders.ingest import ingest
 from traders.knowledge import dex_of, floor_ms, is_stale
@@ -41,12 +42,8 @@ from traders.models import (
 #: Each has two coins and is a schedule of its own.
 DEXES = 100
 TICKS = 20
-SEEDS = int(os.environ.get("HLCOPY_SCHEDULES", "1000")) // DEXES
+SEEDS = SCHEDULES // DEXES
 Pair = tuple[int, str]
-
-
-class FaultError(Exception):
-    """What makes a transaction fail before its commit."""
 
 
 class Schedule:
