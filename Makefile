@@ -6,6 +6,7 @@ PYTHON ?= $(shell for python in python3.14 python3.13 python3.12 python3.11 pyth
 	&& echo $$python && break; done)
 BIN = .venv/bin
 TESTS ?= tests
+WORKERS ?= 2
 
 .PHONY: run demo status stop test fast lint fix types bench soak lock
 
@@ -22,7 +23,9 @@ stop: .venv/requirements.lock
 	@exec $(BIN)/python manage.py stop
 
 test: .venv/requirements-dev.lock
-	@exec $(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS) || { test $$? -eq 1 && echo \
+		"again, alone: beside others a time limit may be too short" && \
+		exec $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(TESTS); }
 
 # The tests of the modules that the import table calls pure.
 PURE = $(shell sed -n '/contract:pure/,/forbidden_modules/s,^ *\([a-z]*\)\.\([a-z_]*\)$$,tests/\1/test_\2*.py,p' \

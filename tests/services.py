@@ -1,8 +1,9 @@
 """Pytest plugin: a PostgreSQL and a Valkey private to the run, started only when a test needs them.
 
 Loaded with `-p tests.services`, before Django's settings. Where DATABASE_URL or REDIS_URL is set
-already, that server is used. A test needs the services when it uses the database (pytest-django's
-mark or fixtures) or the fixture `services`; such tests carry the mark `services`.
+already, that server is used. Where tests run in several processes, each has servers of its own. A
+test needs the services when it uses the database (pytest-django's mark or fixtures) or the fixture
+`services`; such tests carry the mark `services`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from hlcopy.supervisor.program import Program
 
 NEEDS_SERVICES = {"services", "db", "transactional_db", "django_db_setup", "live_server"}
 PREFIX = "hlcopy-test-"
+#: Names the variables that a run has chosen itself; its worker processes choose anew.
+CHOSEN = "TESTS_CHOSEN_SERVERS"
 TEMPLATE = CHECKOUT / ".cache" / f"test-services-{os.geteuid()}"
 
 
@@ -34,6 +37,8 @@ class RunServices:
 
     def __init__(self) -> None:
         """Choose ports and passwords, and tell the settings about them; start nothing."""
+        for variable in os.environ.pop(CHOSEN, "").split():
+            del os.environ[variable]
         self.directory = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
         self._lock = (self.directory / "lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -45,6 +50,7 @@ class RunServices:
             for variable, module in (("DATABASE_URL", postgres), ("REDIS_URL", valkey))
             if not os.environ.get(variable)
         ]
+        os.environ[CHOSEN] = " ".join(variable for variable, _ in self._wanted)
         self._running: list[tuple[Program, subprocess.Popen[bytes]]] = []
         # So that every process of the run has the same generated secret key, and none reads a
         # developer's own data.
@@ -134,7 +140,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Choose the servers' addresses before anything reads them."""
-    remove_left_behind()
+    if CHOSEN not in os.environ:
+        remove_left_behind()
     services = RunServices()
     early_config.stash[SERVICES] = services
     early_config.add_cleanup(services.stop)

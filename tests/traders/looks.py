@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
 from exchange.replies import PositionState
+from exchange.wire import Trade
 from hlcopy.clock import from_ms, utc_now
 from tests.traders.fills import START_MS, address, live, replay, trade
 from tests.traders.states import SIZE_DECIMALS, state
@@ -38,10 +40,9 @@ class Feed:
         self.known = KnownTraders()
         self._tid = 1000
         # What the exchange has traded of each coin.
-        self.published = {
-            coin: [trade(n, 1, coin=coin, buyer=OTHER, seller=OTHER)]
-            for n, coin in enumerate(coins or FOLLOWED)
-        }
+        self.published: defaultdict[str, list[Trade]] = defaultdict(list)
+        for n, coin in enumerate(coins or FOLLOWED):
+            self.published[coin].append(trade(n, 1, coin=coin, buyer=OTHER, seller=OTHER))
         ingest([replay(trades) for trades in self.published.values()], self.known)
         self.known.learn({(address(user), ""), (address(user), "xyz")}, utc_now())
         self.user = user

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from exchange.wire import Trade
 from tests.traders.fills import START_MS, block, live, replay
-from tests.traders.schedules import schedules
+from tests.traders.schedules import SCHEDULES, schedules
 from traders.cursors import WINDOW_TRADES, Arrival, Gap, Window
 
 #: A replay is of 30 trades; here often of fewer, so that blocks are cut.
@@ -198,18 +198,20 @@ class OneNeverLost(Sources):
         assert list(self.counted.values()) == self.published[2:]
 
 
+@pytest.mark.timeout(120 + 120 * SCHEDULES // 1000)
 def test_each_trade_counts_once_and_what_does_not_lies_in_a_gap():
     Sources.seen.clear()
-    run_state_machine_as_test(Sources, settings=schedules(2_000, steps=30))
+    run_state_machine_as_test(Sources, settings=schedules(1_000, steps=30))
 
     assert Sources.seen["schedules"] < Sources.seen["counted"]
     assert Sources.seen["outage"]
     assert Sources.seen["repeated"]
 
 
+@pytest.mark.timeout(120 + 120 * SCHEDULES // 1000)
 def test_one_source_that_is_never_lost_leaves_no_gap_whatever_the_others_do():
     OneNeverLost.seen.clear()
-    run_state_machine_as_test(OneNeverLost, settings=schedules(500, steps=30))
+    run_state_machine_as_test(OneNeverLost, settings=schedules(300, steps=30))
 
     assert OneNeverLost.seen["schedules"] < OneNeverLost.seen["counted"]
 
