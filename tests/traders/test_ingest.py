@@ -73,6 +73,15 @@ def test_an_event_tells_who_took_what_was_realised_and_that_the_position_is_live
     assert WaitingFill.objects.get().size == -3
 
 
+def test_what_closes_at_its_own_price_has_realised_0_and_what_opens_nothing(known):
+    tell(known, 1, BTC="-2")
+    ingest([live([trade(1, 3_000, size="3", price="90")])], known)
+
+    closed, opened = PositionEvent.objects.order_by("id")
+    assert closed.details["realised_pnl"] == "0"
+    assert "realised_pnl" not in opened.details
+
+
 def test_what_hangs_on_the_size_is_no_longer_what_the_snapshot_told(known):
     tell(known, 1, BTC="2")
     ingest([live([trade(1, 20)])], known)
